@@ -1,0 +1,160 @@
+// Package cgroups puts a container into control groups and works on it there: creation,
+// limits, joining, freezing, killing, statistics, removal.
+//
+// One [Manager] stands for one container's cgroups, whatever the host mounts: pure cgroup
+// v2, pure v1, both side by side ("hybrid": v1 controllers and the unified hierarchy), or
+// nothing at all. [Detect] finds out which; [New] lays the container's paths onto it.
+//
+// # Where a container's cgroup is
+//
+// linux.cgroupsPath decides, and the same value gives the same place in every hierarchy,
+// whichever cgroup the caller itself is in (runtime-spec, config-linux.md, "Cgroups Path"):
+//
+//	absolute  /a/b     <mount point>/a/b
+//	relative  a/b      <mount point>/davit/a/b
+//	empty              <mount point>/davit-<id>
+//
+// The place is relative to the mount points, so in a container with a cgroup namespace
+// and its own cgroup mount it lies below that container's cgroup. A path with a ".."
+// component, and one that names a mount point itself, are errors.
+//
+// A cgroup belongs to the container that was created in it: [Manager.Destroy] removes it
+// with everything below. Its parents are left alone, as an engine may have made them and
+// set limits there; only the parents that the table's second line adds are removed with
+// the last container below them.
+package cgroups
+
+import (
+	"context"
+	"errors"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// Config is what a container asks of its cgroups.
+type Config struct {
+	// ID names the container. It decides the path where Path is empty.
+	ID string
+	// Path is linux.cgroupsPath.
+	Path string
+	// Resources is linux.resources; nil sets no limit.
+	Resources *specs.LinuxResources
+	// OCIVersion is the config's ociVersion: before 1.3 a pids.limit of 0 is no limit.
+	OCIVersion string
+	// Rootless lets a container do without those cgroups that the caller has no
+	// permission to create, unless Path or Resources ask for them.
+	Rootless bool
+	// Owner is the host uid that a v2 cgroup is delegated to; nil keeps the caller's.
+	// [Owner] derives it from a config. Version 1 cgroups are never delegated.
+	Owner *uint32
+	// Warn is told what was ignored, with the config field it came from. May be nil.
+	Warn func(Warning)
+}
+
+// Manager is a container's place in the cgroup hierarchies. Its methods are not safe for
+// concurrent use, other than OOM's channel.
+//
+// Methods that need a cgroup return an error matching [ErrNotExist] where the container
+// has none.
+type Manager interface {
+	// Create makes the cgroups and sets every limit, so that a process that joins is
+	// bound from its first instruction. It refuses a cgroup that has processes
+	// ([NotEmptyError]) or is frozen ([ErrFrozen]). On error what it made is removed.
+	Create() error
+	// Dir returns a directory descriptor for clone3's CLONE_INTO_CGROUP, owned by the
+	// Manager. ok is false where that alone doesn't join all of the container's cgroups.
+	Dir() (fd int, ok bool)
+	// Attach moves a process, with all its threads, into the container's cgroups.
+	Attach(pid int) error
+	// Set changes limits of a container that may be running. Only files whose value
+	// differs are written; on error those already written get their old value back.
+	Set(*specs.LinuxResources) error
+	// Freeze stops every process and returns when all have stopped; when they can't
+	// be stopped in time it thaws them and returns an error.
+	Freeze() error
+	// Thaw lets the processes run again.
+	Thaw() error
+	// State tells whether the container is frozen, be it by an ancestor.
+	State() (FreezerState, error)
+	// Pids lists the processes in the container's cgroup, and those in cgroups below
+	// if all is set, as the caller's PID namespace numbers them.
+	Pids(all bool) ([]int, error)
+	// Kill sends a signal to every process in the cgroup and below. None escapes by
+	// forking. It doesn't wait for the processes to end.
+	Kill(sig unix.Signal) error
+	// Stats reads what the controllers count.
+	Stats() (*Stats, error)
+	// OOM sends a value for each out-of-memory kill. The channel is closed when the
+	// cgroup is gone or has no processes left, or when ctx is done.
+	OOM(ctx context.Context) (<-chan struct{}, error)
+	// Destroy removes the cgroups with all cgroups below them, whether or not Create
+	// came to its end. Processes that are ending are waited for, for a bounded time;
+	// those that stay are named by a [BusyError].
+	Destroy() error
+	// Paths maps each controller (and "name=…" hierarchy) to the container's directory,
+	// "" to that in the unified hierarchy. [Open] takes it back.
+	Paths() map[string]string
+	// Close releases descriptors; the cgroups stay.
+	Close() error
+}
+
+// FreezerState tells whether a cgroup's processes are stopped.
+type FreezerState int
+
+// States of [Manager.State].
+const (
+	Thawed FreezerState = iota
+	Freezing
+	Frozen
+)
+
+// New returns the manager of the container that cfg describes. It does no I/O: whether
+// the container exists doesn't matter, so New(same arguments).Destroy() cleans up after a
+// create that died at any point.
+func New(layout *Layout, cfg *Config) (Manager, error) {
+	rel, err := cgroupPath(cfg.Path, cfg.ID)
+	if err != nil {
+		return nil, err
+	}
+	m := &manager{cfg: *cfg, parents: ownParents(cfg.Path)}
+	for _, h := range layout.V1 {
+		m.groups = append(m.groups, &group{mount: h.Mountpoint, dir: h.Mountpoint + rel, controllers: h.keys(), fd: -1})
+	}
+	if layout.Unified != "" {
+		m.groups = append(m.groups, &group{mount: layout.Unified, dir: layout.Unified + rel, unified: true, fd: -1})
+	}
+	return m, nil
+}
+
+// Open returns the manager of an existing container from what [Manager.Paths] returned.
+// Of cfg only Path, OCIVersion and Warn are used. It does no I/O.
+func Open(paths map[string]string, cfg *Config) (Manager, error) {
+	m := &manager{cfg: *cfg, parents: ownParents(cfg.Path)}
+	for _, key := range sortedKeys(paths) {
+		dir := paths[key]
+		if err := checkRecorded(key, dir); err != nil {
+			return nil, err
+		}
+		if key == "" {
+			continue
+		}
+		if g := m.byDir(dir); g != nil {
+			g.controllers = append(g.controllers, key)
+			continue
+		}
+		m.groups = append(m.groups, &group{dir: dir, controllers: []string{key}, fd: -1})
+	}
+	if dir, ok := paths[""]; ok {
+		m.groups = append(m.groups, &group{dir: dir, unified: true, fd: -1})
+	}
+	return m, nil
+}
+
+// Errors that callers match with errors.Is.
+var (
+	// ErrNotExist is returned for a container that has no cgroup.
+	ErrNotExist = errors.New("cgroup not exist")
+	// ErrFrozen is returned by Create for a cgroup in which a process could never run.
+	ErrFrozen = errors.New("container's cgroup unexpectedly frozen")
+)

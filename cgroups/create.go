@@ -1,0 +1,205 @@
+package cgroups
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+func (m *manager) Create() (err error) {
+	defer func() {
+		if err != nil {
+			m.undo()
+		}
+	}()
+	kept := m.groups[:0:0]
+	allFresh := true
+	for _, g := range m.groups {
+		fresh, err := m.createGroup(g)
+		if err != nil {
+			if m.cfg.Rootless && m.cfg.Path == "" && isPermission(err) {
+				g.undo()
+				continue
+			}
+			return err
+		}
+		allFresh = allFresh && fresh
+		kept = append(kept, g)
+	}
+	m.groups = kept
+	if err := m.checkFrozen(); err != nil {
+		return err
+	}
+	if err := m.limit(allFresh); err != nil {
+		return err
+	}
+	return m.delegate()
+}
+
+// createGroup makes the directory in one hierarchy and prepares it for processes.
+func (m *manager) createGroup(g *group) (fresh bool, err error) {
+	if fresh, err = g.mkdir(); err != nil {
+		return fresh, err
+	}
+	if err = g.open(); err != nil {
+		return fresh, err
+	}
+	if !fresh {
+		list, err := g.pids(true)
+		if err != nil {
+			return fresh, err
+		}
+		if len(list) > 0 {
+			return fresh, &NotEmptyError{Path: g.dir, Count: len(list)}
+		}
+	}
+	switch {
+	case g.has("cpuset"):
+		err = g.inheritCpuset()
+	case g.unified && fresh && len(m.groups) == 1:
+		err = g.offerControllers()
+	}
+	return fresh, err
+}
+
+// checkFrozen refuses a cgroup in which the container's first process would stop dead,
+// whether it is frozen itself or below one that is.
+func (m *manager) checkFrozen() error {
+	state, err := m.State()
+	if errors.Is(err, ErrNotExist) {
+		return nil
+	}
+	if err == nil && state != Thawed {
+		err = ErrFrozen
+	}
+	return err
+}
+
+// inheritCpuset fills cpuset.cpus and cpuset.mems of the directory and of parents that
+// have none: a version 1 cpuset starts empty and takes no process until it has both
+// (cpuset(7); cgroup-v1/cpusets.rst, 2.1).
+func (g *group) inheritCpuset() error {
+	for _, file := range [...]string{"cpuset.cpus", "cpuset.mems"} {
+		value, err := g.read(file)
+		if err != nil {
+			return err
+		}
+		if strings.TrimSpace(value) != "" {
+			continue
+		}
+		if _, err := inherit(g.dir, g.mount, file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inherit gives dir its parent's value of a cpuset file and returns the value.
+func inherit(dir, mount, file string) (string, error) {
+	raw, err := os.ReadFile(dir + "/" + file)
+	if err != nil {
+		return "", err
+	}
+	value := strings.TrimSpace(string(raw))
+	if value != "" || dir == mount {
+		return value, nil
+	}
+	if value, err = inherit(path.Dir(dir), mount, file); err != nil {
+		return "", err
+	}
+	if err := writeAt(unix.AT_FDCWD, dir+"/"+file, value); err != nil {
+		return "", &WriteError{Path: dir + "/" + file, Value: value, Err: err}
+	}
+	return value, nil
+}
+
+// offerControllers enables what statistics and usual limits are made of, down to the
+// container's parent: a container without limits is to be measurable, and limited later,
+// all the same. It takes what it gets; what a limit needs is enforced by require.
+func (g *group) offerControllers() error {
+	own, err := g.read("cgroup.controllers")
+	if err != nil || strings.Contains(own, "memory") {
+		return err // whoever enabled memory chose the others too
+	}
+	available, err := readAt(unix.AT_FDCWD, g.mount+"/cgroup.controllers")
+	if err != nil {
+		return &os.PathError{Op: "read", Path: g.mount + "/cgroup.controllers", Err: err}
+	}
+	for name := range strings.FieldsSeq(available) {
+		switch name {
+		case "cpu", "cpuset", "io", "memory", "pids":
+			_ = g.eachParent(func(dir string) error {
+				return writeAt(unix.AT_FDCWD, dir+"/cgroup.subtree_control", "+"+name)
+			})
+		}
+	}
+	return nil
+}
+
+// eachParent calls f for the mount point and every directory between it and the
+// container's own, outermost first.
+func (g *group) eachParent(f func(dir string) error) error {
+	if err := f(g.mount); err != nil {
+		return err
+	}
+	for i := len(g.mount) + 1; i < len(g.dir); i++ {
+		if g.dir[i] == '/' {
+			if err := f(g.dir[:i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *manager) Attach(pid int) error {
+	for _, g := range m.groups {
+		if err := g.write("cgroup.procs", strconv.Itoa(pid)); err != nil {
+			return fmt.Errorf("move process into its cgroup: %w", err)
+		}
+	}
+	return nil
+}
+
+// undo removes what Create made, and only that.
+func (m *manager) undo() {
+	for _, g := range m.groups {
+		g.undo()
+	}
+}
+
+func (g *group) undo() {
+	g.close()
+	for i := len(g.made) - 1; i >= 0; i-- {
+		_ = unix.Rmdir(g.made[i])
+	}
+	g.made = nil
+}
+
+// delegateFile lists the files that come with a delegated cgroup; since Linux 4.15.
+const delegateFile = "/sys/kernel/cgroup/delegate"
+
+// delegate gives the unified group to cfg.Owner, as far as runtime-spec's "Cgroup
+// ownership" goes: the directory and the kernel's list of files, those that exist.
+func (m *manager) delegate() error {
+	g := m.unified()
+	if m.cfg.Owner == nil || g == nil {
+		return nil
+	}
+	names := []string{"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"}
+	if list, err := os.ReadFile(delegateFile); err == nil {
+		names = strings.Fields(string(list))
+	}
+	for _, name := range append(names, ".") {
+		err := unix.Fchownat(g.fd, name, int(*m.cfg.Owner), -1, unix.AT_SYMLINK_NOFOLLOW)
+		if err != nil && err != unix.ENOENT {
+			return fmt.Errorf("delegate cgroup to uid %d: chown %s: %w", *m.cfg.Owner, g.file(name), err)
+		}
+	}
+	return nil
+}
