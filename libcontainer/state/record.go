@@ -1,0 +1,206 @@
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+	"unicode/utf8"
+
+	"davit/libcontainer/process"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// FormatVersion is the version of state.json that this davit writes, and the
+// newest it reads. A field that older versions can do without does not change
+// it.
+const FormatVersion = 1
+
+// StatePaused is the status of a container whose cgroup is frozen. The
+// specification leaves it to runtimes to add such a value (runtime.md, "State").
+const StatePaused specs.ContainerState = "paused"
+
+// Record is what is known of a container beside its configuration. What can be
+// derived is not in it: namespaces follow from the pid, capabilities and
+// seccomp from the copy of config.json.
+type Record struct {
+	// FormatVersion is set by Save.
+	FormatVersion int `json:"formatVersion"`
+
+	OCIVersion string `json:"ociVersion"`
+	ID         string `json:"id"`
+	// Bundle and Rootfs are absolute paths.
+	Bundle string `json:"bundle"`
+	Rootfs string `json:"rootfs"`
+	// Init is the container's first process; zero before it was started.
+	Init        process.ID        `json:"init"`
+	Created     time.Time         `json:"created"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+
+	// CgroupPaths has the absolute path, in the runtime's mount namespace, of the
+	// container's directory in each cgroup hierarchy: by controller on v1, under
+	// "" on v2.
+	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"`
+	// SystemdCgroup: the cgroups are a systemd unit's.
+	SystemdCgroup bool `json:"systemdCgroup,omitempty"`
+	// IntelRdtPath is the resctrl directory that goes when the container does;
+	// empty if none was made for it.
+	IntelRdtPath string `json:"intelRdtPath,omitempty"`
+	// Rootless: errors of missing cgroup permissions are not fatal.
+	Rootless bool `json:"rootless,omitempty"`
+
+	// NoPivot and NoNewKeyring are the options the container was created with;
+	// restore and exec go by them.
+	NoPivot      bool `json:"noPivot,omitempty"`
+	NoNewKeyring bool `json:"noNewKeyring,omitempty"`
+}
+
+// CorruptError reports a state.json that cannot be believed. It does not stop a
+// forced delete.
+type CorruptError struct {
+	ID   string
+	Path string
+	Err  error
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("state of container %q is damaged (%s: %v); \"delete --force %s\" cleans up", e.ID, e.Path, e.Err, e.ID)
+}
+
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+// VersionError reports a state.json that a newer davit wrote.
+type VersionError struct {
+	ID      string
+	Path    string
+	Version int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("state of container %q has format version %d, this davit knows up to %d (%s): use the davit that created it, or a newer one",
+		e.ID, e.Version, FormatVersion, e.Path)
+}
+
+// Save replaces the container's record. The caller holds the lock.
+func (d *Dir) Save(r *Record) error {
+	out := *r
+	out.FormatVersion = FormatVersion
+	if err := out.check(d.id); err != nil {
+		return fmt.Errorf("save state of container %q: %w", d.id, err)
+	}
+	data, err := json.Marshal(&out)
+	if err != nil {
+		return fmt.Errorf("save state of container %q: %w", d.id, err)
+	}
+	return d.writeFile(recordName, data)
+}
+
+// Load reads the container's record. Its errors are one that wraps ErrNotExist
+// if the record was never written, a *CorruptError, a *VersionError, or the
+// kernel's.
+func (d *Dir) Load() (*Record, error) {
+	data, err := d.readFile(recordName)
+	if err == unix.ENOENT {
+		return nil, d.unfinished()
+	}
+	path := d.Path() + "/" + recordName
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if err != nil {
+		return nil, &CorruptError{d.id, path, err}
+	}
+	return parse(data, d.id, path)
+}
+
+func parse(data []byte, id, path string) (*Record, error) {
+	r := new(Record)
+	err := json.Unmarshal(data, r)
+	version := r.FormatVersion
+	if err != nil {
+		// A newer format may have given a field another type.
+		var v struct {
+			FormatVersion int `json:"formatVersion"`
+		}
+		if json.Unmarshal(data, &v) == nil {
+			version = v.FormatVersion
+		}
+	}
+	if version > FormatVersion {
+		return nil, &VersionError{id, path, version}
+	}
+	if err == nil {
+		err = r.check(id)
+	}
+	if err != nil {
+		return nil, &CorruptError{id, path, err}
+	}
+	return r, nil
+}
+
+// check refuses what no davit writes. A delete removes the directories that the
+// record names, so these get a second look.
+func (r *Record) check(id string) error {
+	switch {
+	case r.FormatVersion < 1:
+		return fmt.Errorf("formatVersion: %d is none", r.FormatVersion)
+	case r.ID != id:
+		return fmt.Errorf("id: %.256q belongs to another container", r.ID)
+	case r.Init.PID < 0 || r.Init.PID > 1<<22: // PID_MAX_LIMIT, proc_sys_kernel(5)
+		return fmt.Errorf("init.pid: %d cannot be a process", r.Init.PID)
+	case !cleanAbs(r.Bundle):
+		return fmt.Errorf("bundle: %.256q is not a clean absolute path in UTF-8", r.Bundle)
+	case !cleanAbs(r.Rootfs):
+		return fmt.Errorf("rootfs: %.256q is not a clean absolute path in UTF-8", r.Rootfs)
+	case r.IntelRdtPath != "" && !cleanAbs(r.IntelRdtPath):
+		return fmt.Errorf("intelRdtPath: %.256q is not a clean absolute path in UTF-8", r.IntelRdtPath)
+	}
+	for controller, path := range r.CgroupPaths {
+		if !cleanAbs(path) || path == "/" {
+			return fmt.Errorf("cgroupPaths[%.64q]: %.256q cannot be a cgroup's path", controller, path)
+		}
+	}
+	return nil
+}
+
+// cleanAbs reports whether path is absolute, free of "..", "." and "//", and
+// comes back from JSON as it went in.
+func cleanAbs(path string) bool {
+	return filepath.IsAbs(path) && filepath.Clean(path) == path && utf8.ValidString(path)
+}
+
+// Status derives the container's status from whether its exec.fifo exists, its
+// cgroup is frozen, and its first process is alive.
+func (r *Record) Status(fifoExists, frozen, alive bool) specs.ContainerState {
+	switch {
+	case !alive || r.Init.PID == 0:
+		return specs.StateStopped
+	case frozen:
+		return StatePaused
+	case fifoExists:
+		return specs.StateCreated
+	}
+	return specs.StateRunning
+}
+
+// State returns the specification's view of the container: what hooks and
+// seccomp agents are told. The pid is that of the runtime's pid namespace, and
+// left out for a stopped container, which has none.
+func (r *Record) State(status specs.ContainerState) *specs.State {
+	s := &specs.State{
+		Version:     r.OCIVersion,
+		ID:          r.ID,
+		Status:      status,
+		Pid:         r.Init.PID,
+		Bundle:      r.Bundle,
+		Annotations: r.Annotations,
+	}
+	if status == specs.StateStopped {
+		s.Pid = 0
+	}
+	return s
+}
