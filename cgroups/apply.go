@@ -23,8 +23,13 @@ func (m *manager) limit(fresh bool) error {
 	if fresh {
 		writes = slices.DeleteFunc(writes, func(w Write) bool { return w.Default })
 	}
-	_, err = m.apply(writes)
-	return err
+	if _, err = m.apply(writes); err != nil {
+		return err
+	}
+	if m.cfg.Resources == nil {
+		return nil
+	}
+	return m.attachDevices(m.cfg.Resources.Devices, fresh)
 }
 
 // apply writes a batch and returns what it wrote. The kernel checks some limits against
@@ -32,11 +37,13 @@ func (m *manager) limit(fresh bool) error {
 // so a value may only fit when another has changed: what is invalid is tried again after
 // the rest, as long as that gets anywhere.
 func (m *manager) apply(writes []Write) (done []Write, err error) {
+	var f file
+	defer f.close()
 	for len(writes) > 0 {
 		var later []Write
 		var first error
 		for _, w := range writes {
-			err := m.write(w)
+			err := m.write(&f, w)
 			switch {
 			case err == nil:
 				done = append(done, w)
@@ -57,8 +64,34 @@ func (m *manager) apply(writes []Write) (done []Write, err error) {
 	return done, nil
 }
 
+// file is the last file written: neighbouring writes often go to the same one.
+type file struct {
+	group *group
+	name  string
+	fd    int
+}
+
+func (f *file) write(g *group, name, value string) error {
+	if f.group != g || f.name != name {
+		f.close()
+		fd, err := openRetry(g.fd, name, unix.O_WRONLY)
+		if err != nil {
+			return err
+		}
+		f.group, f.name, f.fd = g, name, fd
+	}
+	return writeFd(f.fd, value)
+}
+
+func (f *file) close() {
+	if f.group != nil {
+		unix.Close(f.fd)
+		f.group = nil
+	}
+}
+
 // write writes one value.
-func (m *manager) write(w Write) error {
+func (m *manager) write(f *file, w Write) error {
 	g := m.groupOf(w)
 	if g == nil {
 		return &ControllerError{Controller: w.Controller, Field: w.Field, Reason: ": the container has no cgroup in its hierarchy"}
@@ -66,25 +99,29 @@ func (m *manager) write(w Write) error {
 	if err := g.open(); err != nil {
 		return err
 	}
-	err := writeAt(g.fd, w.File, w.Value)
+	err := f.write(g, w.File, w.Value)
 	if err == unix.ENOENT && w.Unified && w.Controller != "" {
 		enabled, failure := m.require(g, w)
 		switch {
 		case failure != nil && !w.Default:
 			return failure
 		case enabled:
-			err = writeAt(g.fd, w.File, w.Value)
+			err = f.write(g, w.File, w.Value)
 		}
 	}
 	switch {
 	case err == nil:
 		return nil
 	case err == unix.ENOENT && w.Else != nil:
-		return m.write(*w.Else)
-	case err == unix.ENOENT && (w.Default || w.Optional):
+		return m.write(f, *w.Else)
+	case err == unix.ENOENT && (w.Default || w.Optional), beyondParent(w, err):
 		return nil
 	}
-	return &WriteError{Field: w.Field, Path: g.file(w.File), Value: w.Value, Err: err}
+	failure := &WriteError{Field: w.Field, Path: g.file(w.File), Value: w.Value, Err: err}
+	if w.Controller == devicesController && m.toleratesDevices(failure) {
+		return nil
+	}
+	return failure
 }
 
 func (m *manager) groupOf(w Write) *group {
@@ -197,13 +234,18 @@ func (m *manager) Set(res *specs.LinuxResources) error {
 	if err := m.checkUsage(res); err != nil {
 		return err
 	}
-	changes, old := m.differences(writes)
-	done, err := m.apply(changes)
-	if err != nil {
-		m.restore(done, old)
+	if writes, err = m.deviceChanges(writes, res.Devices); err != nil {
 		return err
 	}
-	return nil
+	changes, old := m.differences(writes)
+	done, err := m.apply(changes)
+	if err == nil {
+		err = m.attachDevices(res.Devices, false)
+	}
+	if err != nil {
+		m.restore(done, old)
+	}
+	return err
 }
 
 // differences leaves out what is set already, and returns the old values of the rest as
@@ -211,7 +253,7 @@ func (m *manager) Set(res *specs.LinuxResources) error {
 func (m *manager) differences(writes []Write) (changes []Write, old []previous) {
 	for _, w := range writes {
 		g := m.groupOf(w)
-		if g == nil {
+		if g == nil || w.Controller == devicesController {
 			changes = append(changes, w)
 			continue
 		}
@@ -260,11 +302,13 @@ const unlimitedV1 = 1<<63 - 1<<16
 
 // restore puts back the values of the writes that were done, the last one first.
 func (m *manager) restore(done []Write, old []previous) {
+	var f file
+	defer f.close()
 	for _, w := range slices.Backward(done) {
 		for _, p := range old {
 			if p.write == w {
 				w.Value = p.value
-				_ = m.write(w)
+				_ = m.write(&f, w)
 			}
 		}
 	}

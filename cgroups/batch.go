@@ -33,7 +33,8 @@ type Write struct {
 // Writes come in an order that suits a new cgroup.
 //
 // ociVersion is the config's: since 1.3 a pids.limit of 0 is a limit, before it is none.
-// Device rules for the unified hierarchy are no files, they are package devices' business.
+// Device rules for the unified hierarchy are checked but are no files: package devices attaches
+// them.
 func Batch(res *specs.LinuxResources, layout *Layout, ociVersion string) ([]Write, []Warning, error) {
 	b := &batch{layout: layout}
 	if res == nil {
@@ -57,6 +58,7 @@ func Batch(res *specs.LinuxResources, layout *Layout, ociVersion string) ([]Writ
 	}
 	b.rdma(res.Rdma)
 	b.unified(res.Unified)
+	b.devices(res.Devices)
 	if b.err != nil {
 		return nil, nil, b.err
 	}

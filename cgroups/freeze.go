@@ -121,10 +121,7 @@ func (g *group) freezeV2(deadline time.Time) error {
 	}
 	defer unix.Close(fd)
 	for {
-		if _, err := unix.Seek(fd, 0, 0); err != nil {
-			return &os.PathError{Op: "seek", Path: g.file("cgroup.events"), Err: err}
-		}
-		s, err := readFd(fd)
+		s, err := rewindRead(fd)
 		if err != nil {
 			return &os.PathError{Op: "read", Path: g.file("cgroup.events"), Err: err}
 		}

@@ -265,6 +265,13 @@ func readFd(fd int) (string, error) {
 	}
 }
 
+func rewindRead(fd int) (string, error) {
+	if _, err := unix.Seek(fd, 0, 0); err != nil {
+		return "", err
+	}
+	return readFd(fd)
+}
+
 // parseUint reads a number as cgroup files show it: "max", and in version 1 -1, stand for
 // no limit.
 func parseUint(s string) (uint64, error) {

@@ -1,0 +1,124 @@
+package cgroups
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"davit/cgroups/devices"
+)
+
+const (
+	devicesController = "devices"
+	devicesField      = fieldRoot + "devices"
+)
+
+// devices adds the lines for a version 1 hierarchy. An empty list asks for nothing: the
+// cgroup has what its parent has.
+func (b *batch) devices(list []specs.LinuxDeviceCgroup) {
+	if len(list) == 0 || b.err != nil {
+		return
+	}
+	policy, err := devices.NewPolicy(list)
+	if err != nil {
+		b.err = err
+		return
+	}
+	switch {
+	case b.layout.V1Controller(devicesController) != nil:
+		lines, err := policy.V1()
+		if err != nil {
+			b.err = err
+			return
+		}
+		b.writes = append(b.writes, deviceWrites(lines)...)
+		if policy.Unrestricted() {
+			b.writes[len(b.writes)-1].Default = true
+		}
+	case b.layout.Unified == "":
+		b.err = &ControllerError{Controller: devicesController, Field: devicesField, Reason: controllerFiles{b: b}.absence()}
+	}
+}
+
+func deviceWrites(lines []devices.Line) []Write {
+	writes := make([]Write, 0, len(lines))
+	for _, l := range lines {
+		w := Write{Controller: devicesController, File: "devices.deny", Value: l.Value, Field: l.Field}
+		if l.Allow {
+			w.File = "devices.allow"
+		}
+		if w.Field == "" {
+			w.Field = devicesField
+		}
+		writes = append(writes, w)
+	}
+	return writes
+}
+
+// attachDevices enforces a list in the unified hierarchy, where that is in charge of it.
+func (m *manager) attachDevices(list []specs.LinuxDeviceCgroup, fresh bool) error {
+	g := m.unified()
+	if len(list) == 0 || g == nil || m.v1(devicesController) != nil {
+		return nil
+	}
+	policy, err := devices.NewPolicy(list)
+	if err != nil {
+		return err
+	}
+	if fresh && policy.Unrestricted() {
+		return nil
+	}
+	if err := g.open(); err != nil {
+		return err
+	}
+	err = policy.Attach(g.fd, fresh)
+	if err != nil && m.toleratesDevices(err) {
+		return nil
+	}
+	return err
+}
+
+// toleratesDevices lets a rootless container do without device rules, with a warning: a
+// user namespace can't make device nodes, and those it is given have their own modes.
+func (m *manager) toleratesDevices(err error) bool {
+	if !m.cfg.Rootless || !isPermission(err) {
+		return false
+	}
+	m.warn([]Warning{{Field: devicesField, Text: fmt.Sprintf("not enforced, as the caller isn't permitted to: %v", err)}})
+	return true
+}
+
+// deviceChanges replaces a batch's version 1 device lines by those that lead from what
+// the running container has now.
+func (m *manager) deviceChanges(writes []Write, list []specs.LinuxDeviceCgroup) ([]Write, error) {
+	g := m.v1(devicesController)
+	if g == nil || len(list) == 0 {
+		return writes, nil
+	}
+	policy, err := devices.NewPolicy(list)
+	if err != nil {
+		return nil, err
+	}
+	now, err := g.read("devices.list")
+	if err != nil {
+		return nil, err
+	}
+	lines, err := policy.V1Update(now)
+	if err != nil {
+		return nil, err
+	}
+	kept := writes[:0:0]
+	for _, w := range writes {
+		if w.Controller != devicesController {
+			kept = append(kept, w)
+		}
+	}
+	return append(kept, deviceWrites(lines)...), nil
+}
+
+// beyondParent tells a default device that the parent cgroup doesn't allow: the container
+// has it denied as everything else the parent denies.
+func beyondParent(w Write, err error) bool {
+	return err == unix.EPERM && w.Controller == devicesController && w.Field == devicesField && w.Value != "a"
+}
