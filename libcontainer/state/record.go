@@ -52,6 +52,15 @@ type Record struct {
 	// Rootless: errors of missing cgroup permissions are not fatal.
 	Rootless bool `json:"rootless,omitempty"`
 
+	// SharedPID: the container has no PID namespace of its own, so its processes
+	// don't end with the first one.
+	SharedPID bool `json:"sharedPID,omitempty"`
+	// NoProcess: the configuration has no process, so there is nothing to start.
+	NoProcess bool `json:"noProcess,omitempty"`
+	// StartHooks: the configuration has startContainer or poststart hooks; for
+	// others, start needn't read it.
+	StartHooks bool `json:"startHooks,omitempty"`
+
 	// NoPivot and NoNewKeyring are the options the container was created with;
 	// restore and exec go by them.
 	NoPivot      bool `json:"noPivot,omitempty"`

@@ -1,0 +1,145 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"davit/cgroups"
+	"davit/libcontainer/bundle"
+	"davit/libcontainer/process"
+	"davit/libcontainer/state"
+)
+
+// endTimeout bounds the wait for a killed process: one in an uninterruptible wait takes its time.
+const endTimeout = 10 * time.Second
+
+// Delete removes a stopped container, and with force any, whatever became of
+// it: after a crash of davit at any point nothing of the container is left
+// (runtime.md, Delete). A container that is created but not started is
+// deleted too, as other runtimes do. Deleting with force what doesn't exist is
+// no error.
+func (rt *Runtime) Delete(id string, force bool) error {
+	if err := state.ValidateID(id); err != nil {
+		return err
+	}
+	dir, err := rt.store.Get(id)
+	if force && errors.Is(err, state.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := lock(dir); err != nil {
+		if force && errors.Is(err, state.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	record, err := dir.Load()
+	switch {
+	case err == nil:
+		return (&container{rt, dir, record}).delete(force)
+	case !force:
+		return err
+	}
+	return rt.deleteRemains(dir)
+}
+
+func (c *container) delete(force bool) error {
+	switch st := c.status(); {
+	case st == specs.StateStopped:
+	case st == specs.StateCreated || force:
+		if err := c.end(); err != nil {
+			return err
+		}
+	default:
+		return &StatusError{Text: fmt.Sprintf("cannot delete container %s that is not stopped: %s", c.record.ID, st), Err: ErrNotStopped}
+	}
+	m, err := c.cgroup()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if c.record.SharedPID || force {
+		_ = m.Kill(unix.SIGKILL)
+	}
+	if err := m.Destroy(); err != nil {
+		return err
+	}
+	spec, err := c.spec()
+	if err != nil {
+		c.rt.log.Warn("poststop hooks: " + err.Error())
+	}
+	c.rt.poststop(spec, c.record)
+	return c.dir.Remove()
+}
+
+// end kills the container's processes and waits for the first one's end.
+func (c *container) end() error {
+	pidfd, err := c.record.Init.Open()
+	if errors.Is(err, process.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(pidfd)
+	if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("kill the container's process: %w", err)
+	}
+	if m, err := c.cgroup(); err == nil {
+		// A frozen process dies only when it thaws (cgroup v1).
+		if s, err := m.State(); err == nil && s != cgroups.Thawed {
+			_ = m.Thaw()
+		}
+		m.Close()
+	}
+	ended, err := process.Exited(pidfd, endTimeout)
+	if err != nil {
+		return err
+	}
+	if !ended {
+		return fmt.Errorf("container init still running: process %d did not end within %s of SIGKILL", c.record.Init.PID, endTimeout)
+	}
+	return nil
+}
+
+// deleteRemains removes what a create left that died before the container was
+// recorded. Its process has ended with it; its cgroups follow from the
+// configuration.
+func (rt *Runtime) deleteRemains(dir *state.Dir) error {
+	raw, err := dir.LoadConfig()
+	if err == nil {
+		if spec, err := bundle.Parse(raw); err == nil {
+			if err := rt.removeCgroups(dir.ID(), spec); err != nil {
+				return err
+			}
+		}
+	}
+	return dir.Remove()
+}
+
+func (rt *Runtime) removeCgroups(id string, spec *specs.Spec) error {
+	layout, err := cgroups.Detect()
+	if err != nil {
+		return err
+	}
+	m, err := cgroups.New(layout, cgroupConfig(rt, id, spec))
+	if err != nil {
+		return nil // a path that was refused at create, too
+	}
+	defer m.Close()
+	err = m.Destroy()
+	var busy *cgroups.BusyError
+	if errors.As(err, &busy) && len(busy.Pids) > 0 {
+		// Another container's: the create that died had found the cgroup taken.
+		rt.log.Warn(err.Error())
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,141 @@
+package libcontainer
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/opencontainers/selinux/go-selinux"
+	"golang.org/x/sys/unix"
+
+	"davit/libcontainer/plan"
+)
+
+// initUserNS is the inode number of the initial user namespace (PROC_USER_INIT_INO, linux/proc_ns.h).
+const initUserNS = 0xEFFFFFFD
+
+// hostFacts looks up what the compiler has to know for this configuration, and nothing else.
+func hostFacts(spec *specs.Spec, rootfs string) (plan.Facts, error) {
+	f := plan.Facts{EUID: unix.Geteuid(), LastCap: lastCapability()}
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/user", &st); err == nil {
+		f.InUserNS = st.Ino != initUserNS
+	}
+	caps, err := permitted()
+	if err != nil {
+		return f, fmt.Errorf("read own capabilities: %w", err)
+	}
+	f.Capabilities = caps
+	l := spec.Linux
+	if (l != nil && l.MountLabel != "") || (spec.Process != nil && spec.Process.SelinuxLabel != "") {
+		f.SELinux = selinux.GetEnabled()
+		if !f.SELinux {
+			return f, fmt.Errorf("%s: SELinux label is specified in config, but SELinux is disabled or not supported", labelField(spec))
+		}
+	}
+	if l != nil && strings.HasSuffix(l.RootfsPropagation, "shared") {
+		if f.RootfsMount, err = mountPointOf(rootfs); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+func labelField(spec *specs.Spec) string {
+	if spec.Process != nil && spec.Process.SelinuxLabel != "" {
+		return "process.selinuxLabel"
+	}
+	return "linux.mountLabel"
+}
+
+// lastCapability asks the kernel for its highest capability: the bounding set has no others.
+func lastCapability() uint64 {
+	c := unix.CAP_LAST_CAP
+	for known(c + 1) {
+		c++
+	}
+	for c > 0 && !known(c) {
+		c--
+	}
+	return uint64(c)
+}
+
+func known(c int) bool {
+	_, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
+	return err == nil
+}
+
+func permitted() (uint64, error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return 0, err
+	}
+	return uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32, nil
+}
+
+// mountPointOf finds the mount that a path is on (proc_pid_mountinfo(5), field 5).
+func mountPointOf(path string) (string, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", err
+	}
+	best := "/"
+	for line := range strings.Lines(string(table)) {
+		fields := strings.Fields(line)
+		if len(fields) < 5 {
+			continue
+		}
+		at := unescape(fields[4])
+		if len(at) >= len(best) && (path == at || strings.HasPrefix(path, strings.TrimSuffix(at, "/")+"/")) {
+			best = at
+		}
+	}
+	return best, nil
+}
+
+// unescape undoes the octal escapes of blanks and backslashes in mountinfo.
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// checkKernel refuses kernels without the system calls that davit is built on.
+func checkKernel() error {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return err
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	major, rest, _ := strings.Cut(release, ".")
+	minor := rest
+	if i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
+		minor = rest[:i]
+	}
+	x, _ := strconv.Atoi(major)
+	y, _ := strconv.Atoi(minor)
+	if x < 5 || x == 5 && y < 10 {
+		return fmt.Errorf("the kernel is %s: davit needs Linux 5.10 or newer", release)
+	}
+	return nil
+}

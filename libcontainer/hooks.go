@@ -1,0 +1,72 @@
+package libcontainer
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"davit/libcontainer/hooks"
+	"davit/libcontainer/plan"
+	"davit/libcontainer/process"
+	"davit/libcontainer/state"
+)
+
+func hasStartHooks(h *specs.Hooks) bool {
+	return h != nil && len(h.StartContainer)+len(h.Poststart) > 0
+}
+
+// hookState is what hooks read on their standard input (runtime.md, State).
+func hookState(r *state.Record, status specs.ContainerState, pid int) []byte {
+	st := r.State(status)
+	st.Pid = pid
+	data, _ := json.Marshal(st) // plain strings and numbers always marshal
+	return data
+}
+
+// runCreateHooks runs the hooks between the mounts and pivot_root, in the spec's order.
+func (b *boot) runCreateHooks() error {
+	b.hooksBegun = true
+	h, ctx := b.bundle.Spec.Hooks, context.Background()
+	outer := hookState(b.record, specs.StateCreating, b.pid)
+	//nolint:staticcheck // prestart is deprecated but has to be run.
+	if err := hooks.Run(ctx, h.Prestart, hooks.Prestart, outer, hooks.Options{}); err != nil {
+		return err
+	}
+	if err := hooks.Run(ctx, h.CreateRuntime, hooks.CreateRuntime, outer, hooks.Options{}); err != nil {
+		return err
+	}
+	if err := runInside(ctx, h.CreateContainer, hooks.CreateContainer, b.record, b.bundle.Spec, specs.StateCreating); err != nil {
+		return err
+	}
+	b.hooked = true
+	return nil
+}
+
+// runInside runs hooks in the container's namespaces. They see the pid that the container sees.
+func runInside(ctx context.Context, list []specs.Hook, kind string, r *state.Record, spec *specs.Spec, status specs.ContainerState) error {
+	if len(list) == 0 {
+		return nil
+	}
+	inner, err := process.NSpid(r.Init.PID)
+	if err != nil {
+		return err
+	}
+	flags, err := plan.Namespaces(spec)
+	if err != nil {
+		return err
+	}
+	opts := hooks.Options{Start: (&enterer{init: r.Init, namespaces: flags}).start}
+	return hooks.Run(ctx, list, kind, hookState(r, status, inner), opts)
+}
+
+// poststop runs what has to follow a container's end. Failures are only warned of (runtime.md, Lifecycle).
+func (rt *Runtime) poststop(spec *specs.Spec, r *state.Record) {
+	if spec == nil || spec.Hooks == nil || len(spec.Hooks.Poststop) == 0 || r == nil {
+		return
+	}
+	err := hooks.Run(context.Background(), spec.Hooks.Poststop, hooks.Poststop, hookState(r, specs.StateStopped, 0), hooks.Options{KeepGoing: true})
+	if err != nil {
+		rt.log.Warn(err.Error())
+	}
+}

@@ -1,0 +1,60 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"davit/libcontainer/process"
+)
+
+// Kill sends a signal to the container's process, with all to every process in
+// it (runtime.md, Kill). For a stopped container it is [ErrNotRunning].
+func (rt *Runtime) Kill(id string, sig unix.Signal, all bool) error {
+	c, err := rt.open(id)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	// Without a PID namespace the others would survive the first process.
+	if all || (sig == unix.SIGKILL && c.record.SharedPID) {
+		return c.killAll(sig, all)
+	}
+	if c.status() == specs.StateStopped {
+		return ErrNotRunning
+	}
+	return c.signal(sig)
+}
+
+func (c *container) signal(sig unix.Signal) error {
+	err := c.record.Init.Signal(sig)
+	if errors.Is(err, process.ErrGone) {
+		return ErrNotRunning
+	}
+	if err != nil {
+		return fmt.Errorf("unable to signal init: %w", err)
+	}
+	return nil
+}
+
+// killAll reaches every process of the container's cgroups. Engines ask for it
+// after the first process's end, too, and take an empty container as success.
+func (c *container) killAll(sig unix.Signal, asked bool) error {
+	if !asked && c.status() == specs.StateStopped {
+		return ErrNotRunning
+	}
+	m, err := c.cgroup()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if err := m.Kill(sig); err != nil {
+		if asked && !c.record.Init.Alive() {
+			return nil
+		}
+		return c.signal(sig)
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"davit/nsenter"
+)
+
+// namespaces sorts linux.namespaces by what is done with them.
+type namespaces struct {
+	created uint64 // CLONE_NEW* of the new ones
+	joined  uint64 // CLONE_NEW* of those with a path
+	index   map[uint64]int
+}
+
+func (n *namespaces) has(flag uint64) bool  { return (n.created|n.joined)&flag != 0 }
+func (n *namespaces) made(flag uint64) bool { return n.created&flag != 0 }
+
+func (n *namespaces) field(flag uint64) string {
+	if i, ok := n.index[flag]; ok {
+		return fmt.Sprintf("linux.namespaces[%d]", i)
+	}
+	return "linux.namespaces"
+}
+
+// NamespaceFlag returns the CLONE_NEW* flag of a namespace type, 0 for an unknown one.
+func NamespaceFlag(t specs.LinuxNamespaceType) uint64 {
+	switch t {
+	case specs.PIDNamespace:
+		return unix.CLONE_NEWPID
+	case specs.NetworkNamespace:
+		return unix.CLONE_NEWNET
+	case specs.MountNamespace:
+		return unix.CLONE_NEWNS
+	case specs.IPCNamespace:
+		return unix.CLONE_NEWIPC
+	case specs.UTSNamespace:
+		return unix.CLONE_NEWUTS
+	case specs.UserNamespace:
+		return unix.CLONE_NEWUSER
+	case specs.CgroupNamespace:
+		return unix.CLONE_NEWCGROUP
+	case specs.TimeNamespace:
+		return unix.CLONE_NEWTIME
+	}
+	return 0
+}
+
+func sortNamespaces(list []specs.LinuxNamespace) (namespaces, error) {
+	n := namespaces{index: make(map[uint64]int, len(list))}
+	for i, ns := range list {
+		flag := NamespaceFlag(ns.Type)
+		if flag == 0 {
+			return n, fail(fmt.Sprintf("linux.namespaces[%d].type", i), "unknown namespace type %q", ns.Type)
+		}
+		if n.has(flag) {
+			return n, fail(fmt.Sprintf("linux.namespaces[%d]", i), "the %s namespace is listed twice", ns.Type)
+		}
+		if ns.Path != "" {
+			n.joined |= flag
+		} else {
+			n.created |= flag
+		}
+		n.index[flag] = i
+	}
+	return n, nil
+}
+
+// enter compiles the way into the namespaces, up to the container's process being its user namespace's root.
+func (c *compiler) enter() error {
+	var err error
+	if c.ns, err = sortNamespaces(c.linux.Namespaces); err != nil {
+		return err
+	}
+	c.plan.userns = c.ns.has(unix.CLONE_NEWUSER)
+	c.plan.PrivatePID = c.ns.made(unix.CLONE_NEWPID)
+	rootless := c.in.Facts.EUID != 0
+	if p := c.spec.Process; p != nil {
+		if p.OOMScoreAdj != nil {
+			// Before the user namespace: lowering it takes the caller's CAP_SYS_RESOURCE.
+			c.add("process.oomScoreAdj", nsenter.OOMScore{Value: fmt.Sprint(*p.OOMScoreAdj)})
+		}
+		if err := c.raiseLimits(p); err != nil {
+			return err
+		}
+	}
+	if rootless && c.ns.made(unix.CLONE_NEWUSER) {
+		c.add("", nsenter.Dumpable{Value: 1})
+	}
+	c.join(rootless)
+	c.clone()
+	if c.ns.made(unix.CLONE_NEWUSER) {
+		c.plan.Mappings = &Mappings{UIDs: c.linux.UIDMappings, GIDs: c.linux.GIDMappings}
+		c.add("linux.uidMappings", nsenter.Wait{Token: uint64(nsenter.TokenMapped)})
+		if rootless {
+			c.add("", nsenter.Dumpable{Value: 0})
+		}
+	}
+	if c.plan.userns {
+		// An unprivileged mapping, or somebody else's namespace, may forbid setgroups(2).
+		c.add(c.ns.field(unix.CLONE_NEWUSER), nsenter.BecomeRoot{Groups: 2})
+	}
+	return nil
+}
+
+// raiseLimits takes hard limits up while the stage is still privileged; setrlimit in the process phase then only lowers.
+func (c *compiler) raiseLimits(p *specs.Process) error {
+	if !c.plan.userns {
+		return nil
+	}
+	for i, l := range p.Rlimits {
+		r, err := rlimit(i, l.Type)
+		if err != nil {
+			return err
+		}
+		c.add(fmt.Sprintf("process.rlimits[%d]", i), nsenter.RaiseLimit{Resource: r, Hard: l.Hard})
+	}
+	return nil
+}
+
+// join compiles setns(2) for every namespace with a path. A privileged caller
+// joins the user namespace last, because the others may belong to another one;
+// an unprivileged caller has rights only once it is inside.
+func (c *compiler) join(rootless bool) {
+	order := []uint64{unix.CLONE_NEWIPC, unix.CLONE_NEWUTS, unix.CLONE_NEWNET, unix.CLONE_NEWPID, unix.CLONE_NEWCGROUP, unix.CLONE_NEWTIME, unix.CLONE_NEWNS, unix.CLONE_NEWUSER}
+	if rootless {
+		order = slices.Insert(order[:len(order)-1], 0, unix.CLONE_NEWUSER)
+	}
+	for _, flag := range order {
+		if c.ns.joined&flag == 0 {
+			continue
+		}
+		field := c.ns.field(flag) + ".path"
+		slot := c.file(FileRef{Kind: Namespace, Path: c.linux.Namespaces[c.ns.index[flag]].Path, Type: flag, Field: field})
+		c.add(field, nsenter.Join{Fd: slot, Type: flag})
+	}
+}
+
+// laterFlags are namespaces that can't be made at the clone: a cgroup
+// namespace is rooted in the caller's cgroup at that time, and a time namespace
+// takes offsets only while it is empty.
+const laterFlags = unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME
+
+func (c *compiler) clone() {
+	op := nsenter.Clone{Flags: c.ns.created &^ laterFlags, Cgroup: nsenter.None}
+	field := "linux.namespaces"
+	if c.in.Facts.IntoCgroup {
+		op.Cgroup = c.file(FileRef{Kind: CgroupDir, Field: "linux.cgroupsPath"})
+	}
+	c.add(field, op)
+}
+
+// identity compiles what the new namespaces are called and set to.
+func (c *compiler) identity() error {
+	if !c.in.NoNewKeyring {
+		k := nsenter.Keyring{Name: "_ses." + c.in.ID}
+		if c.spec.Process != nil && c.in.Facts.SELinux {
+			k.Label = c.spec.Process.SelinuxLabel
+		}
+		c.add("", k)
+	}
+	if c.ns.made(unix.CLONE_NEWTIME) {
+		c.add(c.ns.field(unix.CLONE_NEWTIME), nsenter.TimeNamespace{Offsets: timeOffsets(c.linux.TimeOffsets)})
+	}
+	if c.ns.made(unix.CLONE_NEWNET) {
+		c.add(c.ns.field(unix.CLONE_NEWNET), nsenter.Loopback{})
+	}
+	if c.spec.Hostname != "" {
+		if !c.ns.has(unix.CLONE_NEWUTS) {
+			return fail("hostname", "would change the host's name: it needs a uts namespace")
+		}
+		c.add("hostname", nsenter.Hostname{Name: c.spec.Hostname})
+	}
+	if c.spec.Domainname != "" {
+		if !c.ns.has(unix.CLONE_NEWUTS) {
+			return fail("domainname", "would change the host's domain name: it needs a uts namespace")
+		}
+		c.add("domainname", nsenter.Domainname{Name: c.spec.Domainname})
+	}
+	return nil
+}
+
+// timeOffsets prints offsets as /proc/PID/timens_offsets takes them.
+func timeOffsets(offsets map[string]specs.LinuxTimeOffset) string {
+	var b strings.Builder
+	clocks := make([]string, 0, len(offsets))
+	for clock := range offsets {
+		clocks = append(clocks, clock)
+	}
+	sort.Strings(clocks)
+	for _, clock := range clocks {
+		fmt.Fprintf(&b, "%s %d %d\n", clock, offsets[clock].Secs, offsets[clock].Nanosecs)
+	}
+	return b.String()
+}
+
+// cgroupJoined waits, once, until the process is in its cgroups; where it was cloned into them it is.
+func (c *compiler) cgroupJoined(field string) {
+	if c.plan.Joins || c.in.Facts.IntoCgroup || c.in.Facts.Cgroups == nil {
+		return
+	}
+	c.plan.Joins = true
+	c.add(field, nsenter.Wait{Token: uint64(nsenter.TokenCgroupJoined)})
+}
+
+// cgroupNamespace compiles the move into the cgroup namespace, which has to
+// come after the process is in its cgroup and before a cgroup mount shows it.
+// It does so once.
+func (c *compiler) cgroupNamespace() {
+	if !c.ns.made(unix.CLONE_NEWCGROUP) {
+		return
+	}
+	c.ns.created &^= unix.CLONE_NEWCGROUP
+	field := c.ns.field(unix.CLONE_NEWCGROUP)
+	c.cgroupJoined(field)
+	c.add(field, nsenter.Unshare{Flags: unix.CLONE_NEWCGROUP})
+}

@@ -1,0 +1,160 @@
+package libcontainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"davit/libcontainer/hooks"
+	"davit/libcontainer/state"
+	"davit/nsenter"
+)
+
+// ErrNoProcess is the start of a container whose configuration has no process (config.md, process).
+var ErrNoProcess = errors.New("process: is required to start a container")
+
+// Create makes a container that waits for [Runtime.Start] (runtime.md, Create).
+// On error nothing is left of it.
+func (rt *Runtime) Create(id string, opts *CreateOptions) error {
+	b, err := rt.boot(id, opts, true)
+	if err != nil {
+		return err
+	}
+	b.release()
+	return nil
+}
+
+// release lets go of a container that is made.
+func (b *boot) release() {
+	b.stage.Close()
+	b.cgroup.Close()
+	b.dir.Close()
+}
+
+// Start executes the process of a created container (runtime.md, Start). It
+// returns when the process runs, or with the reason why it doesn't.
+func (rt *Runtime) Start(id string) error {
+	c, err := rt.lockAndLoad(id)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	switch st := c.status(); st {
+	case specs.StateCreated:
+	case specs.StateRunning:
+		return &StatusError{Text: "cannot start an already running container"}
+	case specs.StateStopped:
+		return &StatusError{Text: "cannot start a container that has stopped"}
+	default:
+		return &StatusError{Text: fmt.Sprintf("cannot start a container in the %s state", st)}
+	}
+	if c.record.NoProcess {
+		return ErrNoProcess
+	}
+	var spec *specs.Spec
+	if c.record.StartHooks {
+		if spec, err = c.spec(); err != nil {
+			return err
+		}
+		if err := startHooks(spec, c.record); err != nil {
+			c.kill()
+			return err
+		}
+	}
+	if err := c.unpark(); err != nil {
+		return err
+	}
+	if err := poststart(spec, c.record); err != nil {
+		c.kill()
+		return err
+	}
+	return nil
+}
+
+// startHooks runs startContainer: in the container, before its process (runtime.md, Lifecycle 8).
+func startHooks(spec *specs.Spec, r *state.Record) error {
+	if spec == nil || spec.Hooks == nil {
+		return nil
+	}
+	return runInside(context.Background(), spec.Hooks.StartContainer, hooks.StartContainer, r, spec, specs.StateCreated)
+}
+
+func poststart(spec *specs.Spec, r *state.Record) error {
+	if spec == nil || spec.Hooks == nil {
+		return nil
+	}
+	return hooks.Run(context.Background(), spec.Hooks.Poststart, hooks.Poststart, hookState(r, specs.StateRunning, r.Init.PID), hooks.Options{})
+}
+
+// kill ends a container that must not go on.
+func (c *container) kill() {
+	if m, err := c.cgroup(); err == nil {
+		_ = m.Kill(unix.SIGKILL)
+		m.Close()
+	}
+	_ = c.record.Init.Signal(unix.SIGKILL)
+}
+
+// unpark opens the exec FIFO, which wakes the process, and reads until it is
+// closed: by the exec, or with the reason why there is none.
+func (c *container) unpark() error {
+	pidfd, err := c.record.Init.Open()
+	if err != nil {
+		return &StatusError{Text: "cannot start a container that has stopped", Err: err}
+	}
+	defer unix.Close(pidfd)
+	path := filepath.Join(c.dir.Path(), "exec.fifo")
+	// Not blocking: the process may be dead, and then nobody ever opens the other end.
+	fifo, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fifo)
+	msg, err := readReport(fifo, pidfd)
+	if err != nil {
+		return fmt.Errorf("wait for the container's process: %w", err)
+	}
+	if err := c.dir.RemoveFifo(); err != nil {
+		return err
+	}
+	if err := nsenter.DecodeFailure(msg, nil); err != nil {
+		return explainStart(err, "")
+	}
+	return nil
+}
+
+// readReport reads what a parked process writes until it closes the FIFO or ends.
+func readReport(fifo, pidfd int) ([]byte, error) {
+	var msg []byte
+	buf := make([]byte, 4096)
+	fds := []unix.PollFd{{Fd: int32(fifo), Events: unix.POLLIN}, {Fd: int32(pidfd), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, -1); err == unix.EINTR {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		if fds[0].Revents == 0 {
+			if len(msg) == 0 {
+				// It ended without ever opening the FIFO, or within a blink of its exec.
+				return nil, errors.New("the container's process has ended")
+			}
+			return msg, nil
+		}
+		n, err := unix.Read(fifo, buf)
+		switch {
+		case err == unix.EINTR || err == unix.EAGAIN:
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return msg, nil
+		default:
+			msg = append(msg, buf[:n]...)
+		}
+	}
+}

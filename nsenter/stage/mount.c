@@ -1,0 +1,392 @@
+/*
+ * Mounts, by the descriptor-based API of Linux 5.2: a mount is complete before
+ * it is attached, the place it is attached to was resolved below the root, and
+ * no path of the container is looked up twice.
+ */
+#include "stage.h"
+#include <asm/statfs.h>
+
+#define MS_RDONLY_ 1
+#define MS_NOSUID_ 2
+#define MS_NODEV_ 4
+#define MS_NOEXEC_ 8
+#define MS_SYNCHRONOUS_ 16
+#define MS_REMOUNT_ 32
+#define MS_MANDLOCK_ 64
+#define MS_DIRSYNC_ 128
+#define MS_NOSYMFOLLOW_ 256
+#define MS_NOATIME_ 1024
+#define MS_NODIRATIME_ 2048
+#define MS_BIND_ 4096
+#define MS_REC_ 16384
+#define MS_SLAVE_ (1 << 19)
+#define MS_RELATIME_ (1 << 21)
+#define MS_STRICTATIME_ (1 << 24)
+#define MS_LAZYTIME_ (1 << 25)
+#define MNT_DETACH_ 2
+/* The kernel copies at most this much of an fsconfig string, and a page of mount data. */
+#define FSCONFIG_STRING_MAX 255
+#define DATA_MAX 4095
+
+static const struct {
+	u32 attr, flag;
+} attr_flags[] = {
+	{ MOUNT_ATTR_RDONLY, MS_RDONLY_ },	 { MOUNT_ATTR_NOSUID, MS_NOSUID_ },
+	{ MOUNT_ATTR_NODEV, MS_NODEV_ },	 { MOUNT_ATTR_NOEXEC, MS_NOEXEC_ },
+	{ MOUNT_ATTR_NOATIME, MS_NOATIME_ },	 { MOUNT_ATTR_STRICTATIME, MS_STRICTATIME_ },
+	{ MOUNT_ATTR_NODIRATIME, MS_NODIRATIME_ }, { MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW_ },
+};
+
+static u64 ms_flags(u64 attr)
+{
+	u64 flags = 0;
+
+	for (size_t i = 0; i < sizeof(attr_flags) / sizeof(attr_flags[0]); i++)
+		if (attr & attr_flags[i].attr)
+			flags |= attr_flags[i].flag;
+	return flags;
+}
+
+/* mount(2) for what has no descriptor-based form; the path is that of a descriptor. */
+static long mount_fd(const char *source, int fd, const char *type, u64 flags, const char *data)
+{
+	char path[32];
+
+	fd_path(path, fd);
+	return sys(mount, source, path, type, flags, data);
+}
+
+void attach(struct stage *s, int mnt, int target)
+{
+	check(s, "move_mount", sys(move_mount, mnt, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+	sys(close, target);
+}
+
+static long set_attr(int fd, u64 set, u64 clear, int recursive)
+{
+	struct mount_attr attr = { .attr_set = set, .attr_clr = clear };
+
+	if (!set && !clear)
+		return 0;
+	return sys(mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr, sizeof(attr));
+}
+
+/* set_attr for kernels before 5.12: on an attached mount, one at a time, by a remount that repeats the flags that stay. */
+static void set_attr_old(struct stage *s, int fd, u64 set, u64 clear)
+{
+	u64 all = MS_RDONLY_ | MS_NOSUID_ | MS_NODEV_ | MS_NOEXEC_ | MS_NOATIME_ | MS_NODIRATIME_ | MS_RELATIME_;
+	struct statfs st;
+	u64 flags;
+
+	check(s, "fstatfs", sys(fstatfs, fd, &st));
+	flags = (u64)st.f_flags & all;
+	if (clear & MOUNT_ATTR__ATIME)
+		flags &= ~(u64)(MS_NOATIME_ | MS_RELATIME_);
+	flags = (flags & ~ms_flags(clear)) | ms_flags(set);
+	check(s, "remount", mount_fd(0, fd, 0, MS_REMOUNT_ | MS_BIND_ | flags, 0));
+}
+
+static void set_propagation(struct stage *s, int fd, u64 flags)
+{
+	if (flags)
+		check(s, "set propagation", mount_fd(0, fd, 0, flags, 0));
+}
+
+/* Adds the kernel's own words about a failed fsopen/fsconfig to the detail: messages such as "e tmpfs: Bad value for 'size'". */
+static void fs_fail(struct stage *s, int fs, const char *call, long err)
+{
+	char buf[256];
+	long n;
+
+	while ((n = sys(read, fs, buf, sizeof(buf) - 1)) > 0) {
+		while (n && (buf[n - 1] == '\n' || !buf[n - 1]))
+			n--;
+		buf[n] = 0;
+		if (n < 2 || buf[0] != 'e')
+			continue;
+		if (s->detail[0])
+			str_add(s->detail, sizeof(s->detail), ": ");
+		str_add(s->detail, sizeof(s->detail), buf + 2);
+	}
+	fail(s, call, err);
+}
+
+static void configure(struct stage *s, int fs, const char *option)
+{
+	char key[FSCONFIG_STRING_MAX + 1];
+	size_t n = 0;
+	long ret;
+
+	while (option[n] && option[n] != '=' && n < sizeof(key) - 1) {
+		key[n] = option[n];
+		n++;
+	}
+	key[n] = 0;
+	if (option[n] == '=')
+		ret = sys(fsconfig, fs, FSCONFIG_SET_STRING, key, option + n + 1, 0);
+	else
+		ret = sys(fsconfig, fs, FSCONFIG_SET_FLAG, key, 0, 0);
+	if (ret < 0) {
+		str_add(s->detail, sizeof(s->detail), option);
+		fs_fail(s, fs, "fsconfig", ret);
+	}
+}
+
+/* Flags of the superblock that fsconfig knows by name; the rest goes through a remount. */
+static const struct {
+	u32 flag;
+	char name[12];
+} super_names[] = {
+	{ MS_RDONLY_, "ro" }, { MS_SYNCHRONOUS_, "sync" }, { MS_DIRSYNC_, "dirsync" }, { MS_LAZYTIME_, "lazytime" }, { MS_MANDLOCK_, "mand" },
+};
+
+static int mount_target(struct stage *s)
+{
+	const char *path = str(s, MOUNT_TARGET);
+	int fd = make_target(s, path, 1);
+
+	check(s, "open the mount point", fd);
+	if (num(s, MOUNT_NO_SYMLINKS)) {
+		/* A link in place of /proc or /sys would move it elsewhere (CVE-2019-19921, CVE-2023-27561). */
+		sys(close, fd);
+		fd = root_open(s, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+		check(s, "open the mount point as an ordinary directory", fd);
+	}
+	return fd;
+}
+
+/* The options don't fit through fsconfig: the call of old takes a page of them. */
+static void mount_old(struct stage *s, u32 count)
+{
+	const char *option = list(s, MOUNT_OPTIONS, &count);
+	u64 flags = ms_flags(num(s, MOUNT_ATTR)) | num(s, MOUNT_SUPER);
+	char *data = map_memory(s, DATA_MAX + 1);
+	size_t len = 0;
+	int fd;
+
+	for (u32 i = 0; i < count; i++, option = next(option)) {
+		len += str_len(option) + (i > 0);
+		if (len > DATA_MAX) {
+			str_add(s->detail, sizeof(s->detail), "the options are longer than a page");
+			fail(s, "mount", -E2BIG);
+		}
+		if (i)
+			str_add(data, DATA_MAX + 1, ",");
+		str_add(data, DATA_MAX + 1, option);
+	}
+	fd = mount_target(s);
+	check(s, "mount", mount_fd(str(s, MOUNT_SOURCE), fd, str(s, MOUNT_TYPE), flags, data));
+	sys(close, fd);
+	fd = root_open(s, str(s, MOUNT_TARGET), O_PATH, 0);
+	check(s, "open the new mount", fd);
+	set_propagation(s, fd, num(s, MOUNT_PROPAGATION));
+	sys(close, fd);
+}
+
+static int make_mount(struct stage *s, u64 *super)
+{
+	const char *source = str(s, MOUNT_SOURCE);
+	u32 count;
+	const char *option = list(s, MOUNT_OPTIONS, &count);
+	long ret, mnt, fs = sys(fsopen, str(s, MOUNT_TYPE), FSOPEN_CLOEXEC);
+
+	check(s, "fsopen", fs);
+	if (*source) {
+		ret = sys(fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
+		if (ret < 0)
+			fs_fail(s, (int)fs, "fsconfig source", ret);
+	}
+	for (; count; count--, option = next(option))
+		configure(s, (int)fs, option);
+	for (size_t i = 0; i < sizeof(super_names) / sizeof(super_names[0]); i++)
+		if (*super & super_names[i].flag) {
+			configure(s, (int)fs, super_names[i].name);
+			*super &= ~(u64)super_names[i].flag;
+		}
+	ret = sys(fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
+	if (ret < 0)
+		fs_fail(s, (int)fs, "create the filesystem", ret);
+	mnt = sys(fsmount, fs, FSMOUNT_CLOEXEC, num(s, MOUNT_ATTR));
+	if (mnt < 0)
+		fs_fail(s, (int)fs, "fsmount", mnt);
+	sys(close, fs);
+	return (int)mnt;
+}
+
+void do_mount(struct stage *s)
+{
+	u64 super = num(s, MOUNT_SUPER);
+	u32 count;
+	const char *option = list(s, MOUNT_OPTIONS, &count);
+	int mnt;
+
+	for (u32 i = 0; i < count; i++, option = next(option))
+		if (str_len(option) > FSCONFIG_STRING_MAX) {
+			mount_old(s, count);
+			return;
+		}
+	mnt = make_mount(s, &super);
+	attach(s, mnt, mount_target(s));
+	if (super) /* such as MS_I_VERSION: known to mount(2) only */
+		check(s, "remount", mount_fd(0, mnt, 0, MS_REMOUNT_ | num(s, MOUNT_SUPER) | ms_flags(num(s, MOUNT_ATTR)), 0));
+	set_propagation(s, mnt, num(s, MOUNT_PROPAGATION));
+	sys(close, mnt);
+}
+
+/* A clone of the mounts at source, not yet attached. */
+static int clone_mount(struct stage *s, int dir, const char *path, int recursive)
+{
+	long fd = sys(open_tree, dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | (*path ? 0 : AT_EMPTY_PATH));
+
+	check(s, "open_tree", fd);
+	return (int)fd;
+}
+
+void do_bind(struct stage *s)
+{
+	int from = slot(s, BIND_FD), old, mnt, target;
+	u64 set = num(s, BIND_SET), clear = num(s, BIND_CLEAR), device;
+	long ret;
+
+	mnt = clone_mount(s, from >= 0 ? from : AT_FDCWD_, from >= 0 ? "" : str(s, BIND_SOURCE), (int)num(s, BIND_RECURSIVE));
+	ret = set_attr(mnt, num(s, BIND_R_SET), num(s, BIND_R_CLEAR), 1);
+	check(s, "mount_setattr (recursive)", ret);
+	ret = set_attr(mnt, set, clear, 0);
+	old = ret == -ENOSYS;
+	if (!old)
+		check(s, "mount_setattr", ret);
+	target = make_target(s, str(s, BIND_TARGET), (file_mode(s, mnt, &device) & S_IFMT_) == S_IFDIR_);
+	check(s, "open the mount point", target);
+	attach(s, mnt, target);
+	if (old)
+		set_attr_old(s, mnt, set, clear);
+	set_propagation(s, mnt, num(s, BIND_PROPAGATION));
+	sys(close, mnt);
+}
+
+void do_remount(struct stage *s)
+{
+	int fd = root_open(s, str(s, REMOUNT_TARGET), O_PATH, 0);
+
+	check(s, "open the mount point", fd);
+	check(s, "remount", mount_fd(0, fd, 0, MS_REMOUNT_ | num(s, REMOUNT_FLAGS), str(s, REMOUNT_DATA)));
+	set_propagation(s, fd, num(s, REMOUNT_PROPAGATION));
+	sys(close, fd);
+}
+
+void do_rootfs(struct stage *s)
+{
+	long fd = sys(openat, AT_FDCWD_, str(s, ROOTFS_PATH), O_PATH_CLOEXEC | O_DIRECTORY, 0);
+
+	check(s, "open", fd);
+	if (!num(s, ROOTFS_CLONE)) {
+		s->root = (int)fd;
+		return;
+	}
+	s->root = clone_mount(s, (int)fd, "", 1);
+	attach(s, s->root, (int)fd);
+	s->host_root = (int)sys(openat, AT_FDCWD_, "/", O_PATH_CLOEXEC | O_DIRECTORY, 0);
+	check(s, "open /", s->host_root);
+}
+
+/* An empty read-only tmpfs, made once; every masked directory is under a clone of it. */
+static int empty_directory(struct stage *s, const char *label)
+{
+	long fs, ret;
+
+	if (s->empty < 0) {
+		fs = sys(fsopen, "tmpfs", FSOPEN_CLOEXEC);
+		check(s, "fsopen tmpfs", fs);
+		configure(s, (int)fs, "size=0k");
+		configure(s, (int)fs, "mode=755");
+		if (*label)
+			configure(s, (int)fs, label);
+		ret = sys(fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
+		if (ret < 0)
+			fs_fail(s, (int)fs, "create tmpfs", ret);
+		s->empty = (int)sys(fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+		check(s, "fsmount", s->empty);
+		sys(close, fs);
+		return s->empty;
+	}
+	return clone_mount(s, s->empty, "", 0);
+}
+
+void do_mask(struct stage *s)
+{
+	int mnt, fd = root_open(s, str(s, MASK_PATH), O_PATH, 0);
+	u64 device;
+
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		return;
+	check(s, "open", fd);
+	if ((file_mode(s, fd, &device) & S_IFMT_) == S_IFDIR_) {
+		mnt = empty_directory(s, str(s, MASK_LABEL));
+		attach(s, mnt, fd);
+		if (mnt != s->empty)
+			sys(close, mnt);
+		return;
+	}
+	/* The host's /dev/null, never the container's: that one may be a link (CVE-2025-31133). */
+	mnt = clone_mount(s, AT_FDCWD_, "/dev/null", 0);
+	if ((file_mode(s, mnt, &device) & S_IFMT_) != S_IFCHR_ || device != (1ULL << 32 | 3))
+		fail(s, "the host's /dev/null is not the null device", -ENODEV);
+	attach(s, mnt, fd);
+	sys(close, mnt);
+}
+
+void do_read_only(struct stage *s)
+{
+	int mnt, fd = root_open(s, str(s, READ_ONLY_PATH), O_PATH, 0);
+	long ret;
+
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		return;
+	check(s, "open", fd);
+	mnt = clone_mount(s, fd, "", 1);
+	ret = set_attr(mnt, MOUNT_ATTR_RDONLY, 0, 1);
+	if (ret != -ENOSYS)
+		check(s, "mount_setattr", ret);
+	attach(s, mnt, fd);
+	if (ret == -ENOSYS)
+		set_attr_old(s, mnt, MOUNT_ATTR_RDONLY, 0);
+	sys(close, mnt);
+}
+
+void do_root_attr(struct stage *s)
+{
+	long ret = set_attr(s->root, num(s, ROOT_ATTR_SET), 0, 0);
+
+	if (ret == -ENOSYS)
+		set_attr_old(s, s->root, num(s, ROOT_ATTR_SET), 0);
+	else
+		check(s, "mount_setattr", ret);
+}
+
+void do_pivot(struct stage *s)
+{
+	check(s, "fchdir", sys(fchdir, s->root));
+	if (num(s, PIVOT_NO_PIVOT)) {
+		/* The old tree stays mounted below the new root: take away what is worst in it. */
+		sys(umount2, "/proc", MNT_DETACH_);
+		sys(umount2, "/sys", MNT_DETACH_);
+		check(s, "move_mount", sys(move_mount, s->root, "", AT_FDCWD_, "/", MOVE_MOUNT_F_EMPTY_PATH));
+		check(s, "chroot", sys(chroot, "."));
+	} else {
+		/* The old root ends up on top of the new one, pivot_root(2); the host's descriptor still reaches it. */
+		check(s, "pivot_root", sys(pivot_root, ".", "."));
+		check(s, "fchdir", sys(fchdir, s->host_root));
+		/* Slave, so that the unmounts below don't travel to the host. */
+		check(s, "set propagation", sys(mount, 0, ".", 0, MS_SLAVE_ | MS_REC_, 0));
+		check(s, "umount2", sys(umount2, ".", MNT_DETACH_));
+	}
+	check(s, "chdir", sys(chdir, "/"));
+	sys(close, s->host_root);
+	s->host_root = -1;
+}
+
+void do_chroot(struct stage *s)
+{
+	check(s, "fchdir", sys(fchdir, s->root));
+	check(s, "chroot", sys(chroot, "."));
+}
