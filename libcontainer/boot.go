@@ -27,6 +27,7 @@ type boot struct {
 	id     string
 	opts   *CreateOptions
 	park   bool // leave the process on the exec FIFO; otherwise it waits for Release(Start)
+	detach bool // return before the process ends
 	bundle *bundle.Bundle
 	stage  *nsenter.Stage
 	dir    *state.Dir
@@ -34,8 +35,9 @@ type boot struct {
 	plan   *plan.Plan
 	record *state.Record
 
-	pid        int // the container's process, our child; 0 before the clone
-	master     *os.File
+	pid        int            // the container's process, our child; 0 before the clone
+	master     *os.File       // of the container's terminal
+	relay      *console.Relay // between it and ours, in the foreground
 	home       string
 	homeDone   bool // the user's home directory is known
 	made       bool // the cgroups are made
@@ -46,8 +48,8 @@ type boot struct {
 }
 
 // boot makes the container up to its exec. The caller continues with the stage, or closes it.
-func (rt *Runtime) boot(id string, opts *CreateOptions, park bool) (*boot, error) {
-	b := &boot{rt: rt, id: id, opts: opts, park: park}
+func (rt *Runtime) boot(id string, opts *CreateOptions, park, detach bool) (*boot, error) {
+	b := &boot{rt: rt, id: id, opts: opts, park: park, detach: detach}
 	if err := b.run(); err != nil {
 		b.undo()
 		return nil, err
@@ -63,6 +65,9 @@ func (b *boot) run() error {
 		return err
 	}
 	if err := b.load(); err != nil {
+		return err
+	}
+	if err := b.checkTerminal(); err != nil {
 		return err
 	}
 	if err := b.claim(); err != nil {
@@ -423,15 +428,8 @@ func (b *boot) late() (*plan.Late, error) {
 
 // ready hands the terminal over and tells the engine the pid: all is done but the exec.
 func (b *boot) ready() error {
-	if b.master != nil && b.opts.ConsoleSocket != "" {
-		if err := console.ClearONLCR(b.master); err != nil {
-			return err
-		}
-		if err := console.SendMaster(b.opts.ConsoleSocket, b.master); err != nil {
-			return err
-		}
-		b.master.Close()
-		b.master = nil
+	if err := b.connectTerminal(); err != nil {
+		return err
 	}
 	if b.opts.PIDFile != "" {
 		return writePIDFile(b.opts.PIDFile, b.pid)
@@ -444,9 +442,7 @@ func (b *boot) undo() {
 	if b.stage != nil {
 		b.stage.Close()
 	}
-	if b.master != nil {
-		b.master.Close()
-	}
+	b.closeTerminal()
 	if b.pid > 0 {
 		_ = unix.Kill(b.pid, unix.SIGKILL) // our child, not yet reaped: the pid is its own
 		_, _ = unix.Wait4(b.pid, nil, 0, nil)

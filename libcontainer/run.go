@@ -31,7 +31,7 @@ func (rt *Runtime) Run(id string, opts *RunOptions) (int, error) {
 		signal.Notify(signals)
 		defer signal.Stop(signals)
 	}
-	b, err := rt.boot(id, &opts.CreateOptions, false)
+	b, err := rt.boot(id, &opts.CreateOptions, false, opts.Detach)
 	if err != nil {
 		return 1, err
 	}
@@ -85,6 +85,11 @@ func (b *boot) supervise(signals chan os.Signal, opts *RunOptions) (int, error) 
 	}
 	code := process.ExitCode(ws)
 	b.pid = 0
+	if b.relay != nil {
+		if err := b.relay.Finish(); err != nil {
+			b.rt.log.Warn(err.Error())
+		}
+	}
 	if opts.Keep {
 		b.killRest()
 		b.release()
@@ -112,6 +117,9 @@ func (b *boot) forward(s os.Signal) {
 	sig, ok := s.(unix.Signal)
 	if !ok || sig == unix.SIGCHLD || sig == unix.SIGURG || sig == unix.SIGPIPE {
 		return
+	}
+	if sig == unix.SIGWINCH && b.relay != nil {
+		return // the relay's: the kernel tells the container when its terminal changes
 	}
 	if err := unix.Kill(b.pid, sig); err != nil {
 		b.rt.log.Debug(fmt.Sprintf("forward %s: %s", sig, err))

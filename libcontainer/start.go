@@ -21,7 +21,7 @@ var ErrNoProcess = errors.New("process: is required to start a container")
 // Create makes a container that waits for [Runtime.Start] (runtime.md, Create).
 // On error nothing is left of it.
 func (rt *Runtime) Create(id string, opts *CreateOptions) error {
-	b, err := rt.boot(id, opts, true)
+	b, err := rt.boot(id, opts, true, true)
 	if err != nil {
 		return err
 	}
@@ -32,6 +32,7 @@ func (rt *Runtime) Create(id string, opts *CreateOptions) error {
 // release lets go of a container that is made.
 func (b *boot) release() {
 	b.stage.Close()
+	b.closeTerminal()
 	b.cgroup.Close()
 	b.dir.Close()
 }
