@@ -22,16 +22,66 @@ STAGE_LDFLAGS := -nostdlib -nostartfiles -static-pie -s -Wl,--build-id=none -Wl,
 
 TAGS    := seccomp,netgo,osusergo
 LDFLAGS := -s -w -X davit/cli.version=$(VERSION) -X davit/cli.commit=$(COMMIT) -linkmode external -extldflags -static
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export CGO_ENABLED = 1
 export GOFLAGS += -buildvcs=false
 
-.PHONY: all
-all: davit
+BUILD_PACKAGES := gcc libc6-dev binutils libseccomp-dev
+RUN_PACKAGES   := busybox-static
+TEST_PACKAGES  := $(RUN_PACKAGES) strace
+BENCH_PACKAGES := $(RUN_PACKAGES) crun runc hyperfine jq
 
-$(STAGE): $(STAGE_SRC) $(STAGE_HDR)
-	$(CC) $(STAGE_CFLAGS) $(STAGE_LDFLAGS) -o $@ $(STAGE_SRC)
-	@! readelf -r $@ | grep -q 'R_' || { echo "the stage must not need relocation"; rm -f $@; exit 1; }
+.PHONY: all davit run test unit lint bench fuzz install uninstall clean generate help packages-%
+all: davit  ## build ./davit (the default)
 
-.PHONY: davit
-davit: $(STAGE)
+davit: packages-build $(STAGE)  ## one static, self-contained binary
 	$(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $@ .
+
+$(STAGE): $(STAGE_SRC) $(STAGE_HDR) Makefile | packages-build
+	$(CC) $(STAGE_CFLAGS) $(STAGE_LDFLAGS) -o $@ $(STAGE_SRC)
+	@! readelf -r $@ | grep -q 'R_' || { echo "the stage must not need relocation" >&2; rm -f $@; exit 1; }
+
+packages-build:
+	@tests/packages.sh $(BUILD_PACKAGES)
+packages-run:
+	@tests/packages.sh $(RUN_PACKAGES)
+packages-test:
+	@tests/packages.sh $(TEST_PACKAGES)
+packages-bench:
+	@tests/packages.sh $(BENCH_PACKAGES)
+
+run: davit packages-run  ## make a bundle with busybox and run it
+	tests/demo.sh $(CURDIR)/davit
+
+test: lint davit packages-test  ## everything that this host can run; as root for all of it
+	DAVIT=$(CURDIR)/davit $(GO) test -tags $(TAGS) -timeout 30m ./...
+
+unit: $(STAGE)  ## the tests that need no root
+	$(GO) test -tags $(TAGS) $$($(GO) list ./... | grep -v /tests/)
+
+lint: packages-build $(STAGE)  ## gofmt, go vet, staticcheck; -fanalyzer for the stage
+	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "gofmt would change: $$out" >&2; exit 1; }
+	$(GO) vet -tags $(TAGS) ./...
+	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
+	@for f in $(STAGE_SRC); do $(CC) $(STAGE_CFLAGS) -O2 -fanalyzer -c -o /dev/null $$f || exit 1; done
+
+bench: davit packages-bench  ## davit beside crun and runc
+	tests/bench/run.sh $(CURDIR)/davit
+
+generate:  ## the twins of the instruction set, from nsenter/isa
+	$(GO) generate ./nsenter/isa
+
+install: davit  ## PREFIX=/usr/local, DESTDIR=
+	install -D -m 0755 davit $(DESTDIR)$(PREFIX)/bin/davit
+	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/davit/LICENSE
+	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/davit/README.md
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/davit
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/davit
+
+clean:  ## remove what make built
+	rm -f davit nsenter/stage/bin/stage-*
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {sub(/:.*/, "", $$1); printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
