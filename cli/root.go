@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	urfave "github.com/urfave/cli/v3"
+)
+
+// entry is a command before it is constructed.
+type entry struct {
+	name    string
+	group   string // heading in the overview
+	summary string // one line, in the overview
+	build   func(*app) *urfave.Command
+}
+
+// Headings of the overview.
+const (
+	groupLife   = "The life of a container"
+	groupLook   = "Looking at containers"
+	groupBundle = "Bundles"
+	groupOther  = "About davit"
+)
+
+// commands lists all commands in the overview's order.
+func commands() []entry {
+	return []entry{
+		{"run", groupLife, "create and start a container, and wait for its end", runCommand},
+		{"create", groupLife, "make a container that waits to be started", createCommand},
+		{"start", groupLife, "execute the process of a created container", startCommand},
+		{"kill", groupLife, "send a signal to a container", killCommand},
+		{"delete", groupLife, "remove a container and all that belongs to it", deleteCommand},
+		{"list", groupLook, "list the containers", listCommand},
+		{"state", groupLook, "print the state of a container as JSON", stateCommand},
+		{"version", groupOther, "print the version", versionCommand},
+		{"help", groupOther, "explain davit or one of its commands", helpCommand},
+	}
+}
+
+func lookUp(command string) (entry, bool) {
+	for _, e := range commands() {
+		if e.name == command {
+			return e, true
+		}
+	}
+	return entry{}, false
+}
+
+// globals are the flags before the command. They are understood after it, too.
+type globals struct {
+	debug         bool
+	logFile       string
+	logFormat     string
+	root          string
+	systemdCgroup bool
+	rootless      string
+	version       bool
+}
+
+func (g *globals) flags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "root", Usage: "keep the containers' state in `DIR` (default /run/davit, rootless $XDG_RUNTIME_DIR/davit)", Destination: &g.root},
+		&urfave.StringFlag{Name: "log", Usage: "append the log to `FILE` instead of stderr", Destination: &g.logFile},
+		&urfave.StringFlag{Name: "log-format", Usage: "write the log as `text|json`", Value: "text", Destination: &g.logFormat, Validator: checkLogFormat},
+		&urfave.BoolFlag{Name: "debug", Usage: "log what davit does, not only what fails", Destination: &g.debug},
+		&urfave.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd make the cgroups; linux.cgroupsPath is then slice:prefix:name", Destination: &g.systemdCgroup},
+		&urfave.StringFlag{Name: "rootless", Usage: "go on without cgroups that the caller may not make: `true|false|auto`", Value: "auto", Destination: &g.rootless, Validator: checkRootless},
+		&urfave.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version", Local: true, Destination: &g.version},
+	}
+}
+
+// tree constructs the root command, and of the others those whose names occur
+// in args: no other one can be meant.
+func (a *app) tree(args []string) *urfave.Command {
+	root := &urfave.Command{
+		Name:            name,
+		Usage:           "run containers as the OCI runtime specification says",
+		ArgsUsage:       "COMMAND",
+		Flags:           a.global.flags(),
+		HideHelpCommand: true, // it would take `state help` for a question
+		Writer:          a.stdout,
+		ErrWriter:       a.stderr,
+		OnUsageError:    onUsageError,
+		ExitErrHandler:  func(context.Context, *urfave.Command, error) {}, // Main decides
+		Action:          a.noCommand,
+	}
+	for _, e := range commands() {
+		if slices.Contains(args[1:], e.name) {
+			root.Commands = append(root.Commands, a.build(e))
+		}
+	}
+	urfave.HelpPrinter = printHelp
+	return root
+}
+
+func (a *app) build(e entry) *urfave.Command {
+	cmd := e.build(a)
+	cmd.Name, cmd.Usage, cmd.Category, cmd.OnUsageError = e.name, e.summary, e.group, onUsageError
+	return cmd
+}
+
+// noCommand is what davit does when no command is invoked.
+func (a *app) noCommand(_ context.Context, cmd *urfave.Command) error {
+	switch command := cmd.Args().First(); {
+	case a.global.version:
+		return a.printVersion()
+	case command != "":
+		return unknownCommand(command)
+	}
+	printHelp(a.stdout, "", cmd)
+	return nil
+}
+
+func unknownCommand(command string) error {
+	names := make([]string, 0, 16)
+	for _, e := range commands() {
+		names = append(names, e.name)
+	}
+	return &usageError{text: fmt.Sprintf("unknown command %q%s", command, didYouMean(command, names)), usage: "davit [global options] COMMAND [options] [arguments]", topic: "davit --help"}
+}
+
+func checkLogFormat(s string) error {
+	if s != "text" && s != "json" {
+		return fmt.Errorf("choose text or json")
+	}
+	return nil
+}
+
+func checkRootless(s string) error {
+	if _, err := strconv.ParseBool(s); err != nil && s != "auto" {
+		return fmt.Errorf("choose true, false or auto")
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// initUserNS is the inode number of the initial user namespace (PROC_USER_INIT_INO, linux/proc_ns.h).
+const initUserNS = 0xEFFFFFFD
+
+// identity is who invoked davit, as far as defaults depend on it.
+type identity struct {
+	euid     int
+	userNS   bool // euid is 0, in a user namespace other than the initial one
+	hostRoot bool // euid 0 is uid 0 outside of that namespace, too
+	runtime  string
+	user     string
+	hasUser  bool
+}
+
+func caller() identity {
+	self := identity{euid: unix.Geteuid(), hostRoot: true, runtime: os.Getenv("XDG_RUNTIME_DIR")}
+	if self.euid != 0 {
+		self.hostRoot = false
+		return self
+	}
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/user", &st); err != nil || st.Ino == initUserNS {
+		return self
+	}
+	self.userNS = true
+	self.user, self.hasUser = os.LookupEnv("USER")
+	uidMap, err := os.ReadFile("/proc/self/uid_map")
+	self.hostRoot = err == nil && mapsRoot(string(uidMap))
+	return self
+}
+
+// mapsRoot tells whether uid_map maps uid 0 to uid 0 of the parent namespace (user_namespaces(7)).
+func mapsRoot(uidMap string) bool {
+	for line := range strings.Lines(uidMap) {
+		f := strings.Fields(line)
+		if len(f) == 3 && f[0] == "0" {
+			return f[1] == "0"
+		}
+	}
+	return false
+}
+
+// stateRoot is the default of --root. An engine without privilege runs davit as
+// uid 0 of a user namespace, and some of its calls carry no other variable than
+// XDG_RUNTIME_DIR; a root login inside an unprivileged system container has
+// USER=root, and there /run is its own.
+func (self identity) stateRoot() string {
+	unprivileged := self.euid != 0 || self.userNS && !(self.hasUser && self.user == "root")
+	if unprivileged && self.runtime != "" {
+		return filepath.Join(self.runtime, name)
+	}
+	return "/run/" + name
+}
+
+// rootlessMode decides --rootless.
+func (g *globals) rootlessMode(self identity) (bool, error) {
+	if g.rootless == "auto" {
+		return !self.hostRoot, nil
+	}
+	return strconv.ParseBool(g.rootless)
+}
