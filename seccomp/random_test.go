@@ -1,0 +1,175 @@
+//go:build seccomp && cgo
+
+package seccomp
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// someCalls are numbers of the native architecture that don't come from libseccomp.
+var someCalls = map[string]uint32{
+	"read": unix.SYS_READ, "write": unix.SYS_WRITE, "close": unix.SYS_CLOSE, "getpid": unix.SYS_GETPID,
+	"getppid": unix.SYS_GETPPID, "clone": unix.SYS_CLONE, "personality": unix.SYS_PERSONALITY,
+	"socket": unix.SYS_SOCKET, "ioctl": unix.SYS_IOCTL, "kill": unix.SYS_KILL, "futex": unix.SYS_FUTEX,
+	"mount": unix.SYS_MOUNT, "unshare": unix.SYS_UNSHARE, "setns": unix.SYS_SETNS, "bpf": unix.SYS_BPF,
+	"statx": unix.SYS_STATX, "openat": unix.SYS_OPENAT, "openat2": unix.SYS_OPENAT2, "clone3": unix.SYS_CLONE3,
+	"faccessat2": unix.SYS_FACCESSAT2, "execve": unix.SYS_EXECVE, "prctl": unix.SYS_PRCTL,
+	"mprotect": unix.SYS_MPROTECT, "madvise": unix.SYS_MADVISE, "pidfd_open": unix.SYS_PIDFD_OPEN,
+}
+
+func holds(a specs.LinuxSeccompArg, v uint64) bool {
+	switch a.Op {
+	case specs.OpNotEqual:
+		return v != a.Value
+	case specs.OpLessThan:
+		return v < a.Value
+	case specs.OpLessEqual:
+		return v <= a.Value
+	case specs.OpEqualTo:
+		return v == a.Value
+	case specs.OpGreaterEqual:
+		return v >= a.Value
+	case specs.OpGreaterThan:
+		return v > a.Value
+	}
+	return v&a.Value == a.ValueTwo&a.Value // seccomp_rule_add(3): the masked datum
+}
+
+// expected is the meaning of a profile as the package documentation has it,
+// for the native architecture. Where conditional rules of one call overlap with
+// different actions the documentation promises nothing: ok is false.
+func expected(p *profile, c call) (want action, ok bool) {
+	var last uint32
+	var matched []action
+	for i := range p.rules {
+		r := &p.rules[i]
+		for _, name := range r.names {
+			last = max(last, someCalls[name])
+			if someCalls[name] != c.nr || r.action == p.defaultAction {
+				continue
+			}
+			if len(r.args) == 0 {
+				if want == 0 && !ok {
+					want, ok = r.action, true
+				}
+				continue
+			}
+			all, some := true, false
+			for _, a := range r.args {
+				h := holds(a, c.args[a.Index])
+				all, some = all && h, some || h
+			}
+			if all || r.anyArg && some {
+				matched = append(matched, r.action)
+			}
+		}
+	}
+	if ok {
+		return want, true
+	}
+	if len(matched) > 0 {
+		return matched[0], !slices.ContainsFunc(matched, func(a action) bool { return a != matched[0] })
+	}
+	if len(p.rules) > 0 && p.deniesUnknown() && c.nr > max(last, unix.SYS_STATX) && c.nr < x32Bit {
+		return young, true
+	}
+	return p.defaultAction, true
+}
+
+func randomProfile(rng *rand.Rand) *specs.LinuxSeccomp {
+	pick := func(list []specs.LinuxSeccompAction) (specs.LinuxSeccompAction, *uint) {
+		a := list[rng.IntN(len(list))]
+		if a == specs.ActErrno && rng.IntN(2) == 0 {
+			return a, ptr(uint(rng.IntN(40)))
+		}
+		return a, nil
+	}
+	actions := []specs.LinuxSeccompAction{specs.ActAllow, specs.ActErrno, specs.ActKillProcess, specs.ActTrap, specs.ActTrace, specs.ActLog, specs.ActKill}
+	ops := []specs.LinuxSeccompOperator{specs.OpEqualTo, specs.OpGreaterEqual, specs.OpGreaterThan, specs.OpLessEqual, specs.OpLessThan, specs.OpMaskedEqual, specs.OpNotEqual}
+	names := make([]string, 0, len(someCalls))
+	for name := range someCalls {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	cfg := &specs.LinuxSeccomp{}
+	cfg.DefaultAction, cfg.DefaultErrnoRet = pick(actions)
+	for range rng.IntN(20) {
+		var s specs.LinuxSyscall
+		for range 1 + rng.IntN(3) {
+			s.Names = append(s.Names, names[rng.IntN(len(names))])
+		}
+		s.Action, s.ErrnoRet = pick(actions)
+		if rng.IntN(2) == 0 {
+			for range 1 + rng.IntN(3) {
+				s.Args = append(s.Args, specs.LinuxSeccompArg{
+					Index: uint(rng.IntN(6)), Op: ops[rng.IntN(len(ops))],
+					Value: someValue(rng), ValueTwo: someValue(rng),
+				})
+			}
+		}
+		cfg.Syscalls = append(cfg.Syscalls, s)
+	}
+	return cfg
+}
+
+func someValue(rng *rand.Rand) uint64 {
+	values := []uint64{0, 1, 2, 3, 0x7e020000, 0xffffffff, 1 << 32, 1<<32 + 1, 3 << 32, 1<<64 - 1, 1 << 63}
+	return values[rng.IntN(len(values))]
+}
+
+// The programs of random profiles, with and without the tree, do what the
+// documentation says, for each argument value near the conditions.
+func TestRandomProfiles(t *testing.T) {
+	_, audit := nativeArch(t)
+	rng := rand.New(rand.NewPCG(1, 2))
+	checked, conflicts := 0, 0
+	for n := range 400 {
+		cfg := randomProfile(rng)
+		p, err := parse(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var programs [][]byte
+		for _, tree := range []bool{false, true} {
+			c, err := generate(p, true, tree)
+			if err != nil {
+				if !strings.Contains(err.Error(), "same conditions") {
+					t.Fatalf("profile %d: %v", n, err)
+				}
+				conflicts++
+				break
+			}
+			programs = append(programs, c.program)
+		}
+		for _, nr := range someCalls {
+			for range 20 {
+				c := call{nr: nr, arch: audit}
+				for i := range c.args {
+					c.args[i] = someValue(rng)
+				}
+				want, ok := expected(p, c)
+				if !ok {
+					continue
+				}
+				for i, program := range programs {
+					if got := run(t, program, c); got != want {
+						text, _ := json.Marshal(cfg)
+						t.Fatalf("profile %d, tree %v, %+v: %v, want %v\n%s", n, i == 1, c, got, want, text)
+					}
+					checked++
+				}
+			}
+		}
+	}
+	t.Logf("%d decisions checked, %d profiles refused for a conflict", checked, conflicts)
+	if checked < 100000 {
+		t.Error("too few decisions to mean anything")
+	}
+}
