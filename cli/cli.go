@@ -45,7 +45,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 // well: engines read the one, people and conmon the other.
 func (a *app) fail(err error) int {
 	if lerr := a.openLog(); lerr != nil {
-		err = errors.Join(lerr, err)
+		err = fmt.Errorf("%w; %w", lerr, err)
 	}
 	a.log.Error(err.Error())
 	if a.global.logFile != "" {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	urfave "github.com/urfave/cli/v3"
@@ -52,7 +53,7 @@ func createFlags(o *libcontainer.CreateOptions) []urfave.Flag {
 
 func checkCount(n int) error {
 	if n < 0 {
-		return fmt.Errorf("can't be negative")
+		return errors.New("can't be negative")
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func (a *app) openLog() error {
 	if a.log != nil {
 		return nil
 	}
-	h := &lineHandler{w: a.stderr, line: textLine, level: slog.LevelWarn}
+	h := &lineHandler{w: a.stderr, line: textLine, level: slog.LevelInfo}
 	switch {
 	case a.global.logFormat == "json":
 		h.line = jsonLine

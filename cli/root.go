@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -35,6 +36,8 @@ func commands() []entry {
 		{"delete", groupLife, "remove a container and all that belongs to it", deleteCommand},
 		{"list", groupLook, "list the containers", listCommand},
 		{"state", groupLook, "print the state of a container as JSON", stateCommand},
+		{"spec", groupBundle, "write a config.json to begin with", specCommand},
+		{"explain", groupBundle, "show what creating a container from a bundle would do", explainCommand},
 		{"version", groupOther, "print the version", versionCommand},
 		{"help", groupOther, "explain davit or one of its commands", helpCommand},
 	}
@@ -124,14 +127,14 @@ func unknownCommand(command string) error {
 
 func checkLogFormat(s string) error {
 	if s != "text" && s != "json" {
-		return fmt.Errorf("choose text or json")
+		return errors.New("choose text or json")
 	}
 	return nil
 }
 
 func checkRootless(s string) error {
 	if _, err := strconv.ParseBool(s); err != nil && s != "auto" {
-		return fmt.Errorf("choose true, false or auto")
+		return errors.New("choose true, false or auto")
 	}
 	return nil
 }
