@@ -1,11 +1,14 @@
 package libcontainer
 
 import (
-	"errors"
-
+	"davit/apparmor"
 	"davit/libcontainer/plan"
 )
 
+// apparmorLabel says how the kernel is told to confine the process by a profile.
 func apparmorLabel(profile string) (plan.AppArmor, error) {
-	return plan.AppArmor{}, errors.New("process.apparmorProfile: pending")
+	if err := apparmor.CheckProfile(profile); err != nil {
+		return plan.AppArmor{}, err
+	}
+	return plan.AppArmor{File: "apparmor/exec", Value: apparmor.ExecAttr(profile)}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,9 +27,9 @@ type RunOptions struct {
 func (rt *Runtime) Run(id string, opts *RunOptions) (int, error) {
 	var signals chan os.Signal
 	if !opts.Detach {
-		// From the beginning: a signal that comes while the container is made is passed on when it runs.
 		signals = make(chan os.Signal, 64)
-		signal.Notify(signals)
+		// What comes while the container is made is passed on when it runs.
+		go signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
 		defer signal.Stop(signals)
 	}
 	b, err := rt.boot(id, &opts.CreateOptions, false, opts.Detach)
@@ -74,6 +75,9 @@ func (b *boot) supervise(signals chan os.Signal, opts *RunOptions) (int, error) 
 	}
 	ended := make(chan unix.WaitStatus, 1)
 	go b.reap(ended)
+	// The rarer signals later: each costs several switches between threads, and many containers end before.
+	rest := time.AfterFunc(restOfSignals, func() { notifyAll(signals) })
+	defer rest.Stop()
 	var ws unix.WaitStatus
 	for done := false; !done; {
 		select {
@@ -112,16 +116,36 @@ func (b *boot) reap(ended chan<- unix.WaitStatus) {
 	}
 }
 
-// forward passes a signal on. SIGCHLD is about our own children, SIGURG is the Go runtime's.
+// restOfSignals is when signals are listened for that nobody sends to a container that has just begun.
+const restOfSignals = 20 * time.Millisecond
+
+func notifyAll(signals chan os.Signal) {
+	for sig := unix.Signal(1); sig <= 64; sig++ {
+		if forwarded(sig) {
+			signal.Notify(signals, sig)
+		}
+	}
+}
+
+// forwarded tells whether a signal is meant for the container: not what is about
+// our own children and pipes, the Go runtime's own, or faults of this process.
+func forwarded(sig unix.Signal) bool {
+	switch sig {
+	case unix.SIGCHLD, unix.SIGPIPE, unix.SIGURG, unix.SIGKILL, unix.SIGSTOP, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS, 32, 33, 34:
+		return false // 32 to 34 are the C library's
+	}
+	return true
+}
+
 func (b *boot) forward(s os.Signal) {
 	sig, ok := s.(unix.Signal)
-	if !ok || sig == unix.SIGCHLD || sig == unix.SIGURG || sig == unix.SIGPIPE {
+	if !ok {
 		return
 	}
 	if sig == unix.SIGWINCH && b.relay != nil {
 		return // the relay's: the kernel tells the container when its terminal changes
 	}
-	if err := unix.Kill(b.pid, sig); err != nil {
+	if err := b.record.Init.Signal(sig); err != nil {
 		b.rt.log.Debug(fmt.Sprintf("forward %s: %s", sig, err))
 	}
 }
