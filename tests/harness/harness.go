@@ -1,0 +1,143 @@
+// Package harness runs davit in tests as a user would: real bundles, the real
+// binary, as root. It gives every test a [Sandbox] of its own (rootfs, state
+// directory, id, cgroup) and proves after each that the host is as it was
+// before ([HostState]).
+//
+// A package of tests calls [Main] from its TestMain.
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Environment variables that choose what is tested and how.
+const (
+	// EnvBinary names the davit to test; by default it is built by make.
+	EnvBinary = "DAVIT"
+	envLayout = "DAVIT_TEST_LAYOUT" // set in processes that InLayout starts
+	envProbe  = "DAVIT_TEST_PROBE"  // the probe that such a process inherits
+)
+
+// Timeout bounds every command that a test runs, unless it asks for another.
+const Timeout = 60 * time.Second
+
+// suite is what the tests of one process share.
+var suite struct {
+	dir     string // removed at the end
+	davit   func() (string, error)
+	probe   func() (string, error)
+	rootfs  func() (string, error) // the template that bundles are made from
+	counter atomic.Int64
+}
+
+// Main runs the tests of a package and returns the exit code.
+func Main(m *testing.M) int {
+	if err := enterLayout(); err != nil {
+		fmt.Fprintln(os.Stderr, "harness:", err)
+		return 1
+	}
+	dir, err := os.MkdirTemp("", "davit-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "harness:", err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, "harness:", err)
+		return 1
+	}
+	suite.dir = dir
+	suite.davit = sync.OnceValues(findDavit)
+	suite.probe = sync.OnceValues(buildProbe)
+	suite.rootfs = sync.OnceValues(makeTemplate)
+	return m.Run()
+}
+
+// Binary is the path of the davit under test.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := suite.davit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// NeedRoot skips a test that the caller has no rights for.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it runs containers as a system's engine does")
+	}
+}
+
+// NeedTool skips a test for which a program is not installed, and returns the program's path.
+func NeedTool(t testing.TB, name, pkg string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("needs %s, which is not installed (Debian's package is %s)", name, pkg)
+	}
+	return path
+}
+
+// ModuleDir is the top level of the sources.
+func ModuleDir() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", fmt.Errorf("the tests have to be run inside davit's sources")
+}
+
+func findDavit() (string, error) {
+	if path := os.Getenv(EnvBinary); path != "" {
+		path, err := filepath.Abs(path)
+		if err != nil {
+			return "", err
+		}
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("%s: %w", EnvBinary, err)
+		}
+		return path, nil
+	}
+	dir, err := ModuleDir()
+	if err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("make", "-s", "-C", dir, "davit").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("make davit: %w\n%s", err, out)
+	}
+	// A copy: make in another terminal doesn't change the binary in the middle of a run.
+	return filepath.Join(suite.dir, "davit"), copyFile(filepath.Join(dir, "davit"), filepath.Join(suite.dir, "davit"), 0o755)
+}
+
+func buildProbe() (string, error) {
+	if path := os.Getenv(envProbe); path != "" {
+		return path, nil
+	}
+	dir, err := ModuleDir()
+	if err != nil {
+		return "", err
+	}
+	out := filepath.Join(suite.dir, "probe")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", out, "./tests/harness/probe")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // static: it runs in rootfs without a C library
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the probe: %w\n%s", err, text)
+	}
+	return out, nil
+}

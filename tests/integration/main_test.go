@@ -1,0 +1,10 @@
+package integration
+
+import (
+	"os"
+	"testing"
+
+	"davit/tests/harness"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
