@@ -51,13 +51,14 @@ func (e *UnsafeError) Error() string { return "refusing to use " + e.Path + ": "
 // an entry is. Directories above the root are not checked.
 func Open(root string) (*Store, error) {
 	if root == "" {
-		return nil, errors.New("Option --root argument should not be empty")
+		return nil, errors.New("state root: the --root argument is empty")
 	}
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, fmt.Errorf("state root: %w", err)
 	}
 	if root == "/" {
+		//lint:ignore ST1005 callers know the phrase
 		return nil, errors.New("Option --root argument should not be set to /")
 	}
 	s := &Store{root: root, fd: -1}

@@ -34,7 +34,7 @@ func TestOpenRefuses(t *testing.T) {
 		"/":     "Option --root argument should not be set to /",
 		"//":    "Option --root argument should not be set to /",
 		"/x/..": "Option --root argument should not be set to /",
-		"":      "Option --root argument should not be empty",
+		"":      "state root: the --root argument is empty",
 	} {
 		if _, err := Open(root); err == nil || err.Error() != want {
 			t.Errorf("root %q: %v", root, err)
