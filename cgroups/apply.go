@@ -14,8 +14,15 @@ import (
 // limit sets the container's resources in its new cgroups. fresh is set if all of them
 // were made by this Create, and so have the kernel's defaults.
 func (m *manager) limit(fresh bool) error {
+	res := m.cfg.Resources
+	if res == nil {
+		return nil
+	}
 	layout := m.layout()
-	writes, warnings, err := Batch(m.cfg.Resources, layout, m.cfg.OCIVersion)
+	if m.cfg.Rootless && layout.Mode == None {
+		res = m.withoutDevices(res)
+	}
+	writes, warnings, err := Batch(res, layout, m.cfg.OCIVersion)
 	if err != nil {
 		return err
 	}
@@ -26,10 +33,7 @@ func (m *manager) limit(fresh bool) error {
 	if _, err = m.apply(writes); err != nil {
 		return err
 	}
-	if m.cfg.Resources == nil {
-		return nil
-	}
-	return m.attachDevices(m.cfg.Resources.Devices, fresh)
+	return m.attachDevices(res.Devices, fresh)
 }
 
 // apply writes a batch and returns what it wrote. The kernel checks some limits against

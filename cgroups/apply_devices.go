@@ -89,6 +89,17 @@ func (m *manager) toleratesDevices(err error) bool {
 	return true
 }
 
+// withoutDevices is the same for a container that has no cgroup at all.
+func (m *manager) withoutDevices(res *specs.LinuxResources) *specs.LinuxResources {
+	if len(res.Devices) == 0 {
+		return res
+	}
+	m.warn([]Warning{{Field: devicesField, Text: "not enforced, as the container has no cgroup"}})
+	rest := *res
+	rest.Devices = nil
+	return &rest
+}
+
 // deviceChanges replaces a batch's version 1 device lines by those that lead from what
 // the running container has now.
 func (m *manager) deviceChanges(writes []Write, list []specs.LinuxDeviceCgroup) ([]Write, error) {

@@ -10,8 +10,8 @@ import (
 
 const (
 	// destroyWait bounds how long ending processes are waited for: a killed process
-	// leaves its cgroup when it has given back its memory, which can take seconds.
-	destroyWait = 5 * time.Second
+	// leaves its cgroup when it has given back its memory, and has had its I/O.
+	destroyWait = 2 * time.Second
 	// The first pause is about the time a small process needs to end.
 	firstPause = 100 * time.Microsecond
 	longPause  = 20 * time.Millisecond

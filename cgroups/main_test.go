@@ -1,14 +1,21 @@
 package cgroups
 
 import (
+	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -73,14 +80,40 @@ func makeView(view string) error {
 	return unix.Unmount(host.Unified, unix.MNT_DETACH)
 }
 
-// helper is what a process started by a test does; see startHelper.
+// helperConfig is the part of a [Config] that is told to a helper.
+type helperConfig struct {
+	ID, Path  string
+	Rootless  bool
+	Resources *specs.LinuxResources
+}
+
+// helper is what a process started by a test does.
 func helper(what string) int {
-	switch what {
-	case "sleep":
-		fmt.Println("ready")
-		select {}
+	if what != "create" {
+		return 2
 	}
-	return 2
+	var arg helperConfig
+	if err := json.Unmarshal([]byte(os.Args[1]), &arg); err != nil {
+		fmt.Println(err)
+		return 2
+	}
+	cfg := Config{ID: arg.ID, Path: arg.Path, Rootless: arg.Rootless, Resources: arg.Resources}
+	layout, err := Detect()
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	cfg.Warn = func(w Warning) { fmt.Println("warning:", w) }
+	m, err := New(layout, &cfg)
+	if err == nil {
+		err = m.Create()
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Printf("%d paths\n", len(m.Paths()))
+	return 0
 }
 
 func needRoot(t *testing.T) {
@@ -140,3 +173,95 @@ func sleeper(t *testing.T) *exec.Cmd {
 	t.Cleanup(func() { _ = cmd.Process.Kill(); <-done })
 	return cmd
 }
+
+// shell is a shell in a container's cgroups that does what it is told.
+type shell struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out chan string // lines; closed when the shell has ended
+}
+
+// newShell starts a shell and attaches it.
+func newShell(t *testing.T, m Manager) *shell {
+	t.Helper()
+	s := &shell{t: t, cmd: exec.Command("sh"), out: make(chan string, 64)}
+	var err error
+	if s.in, err = s.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(s.out)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			s.out <- lines.Text()
+		}
+		_ = s.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = m.Thaw() // a frozen process doesn't die in version 1
+		_ = s.cmd.Process.Kill()
+		s.in.Close()
+		for range s.out {
+		}
+	})
+	if err := m.Attach(s.cmd.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *shell) tell(line string) {
+	s.t.Helper()
+	if _, err := io.WriteString(s.in, line+"\n"); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// answer returns the next line of output, or "" if none comes within the time.
+func (s *shell) answer(within time.Duration) string {
+	select {
+	case line := <-s.out:
+		return line
+	case <-time.After(within):
+		return ""
+	}
+}
+
+func (s *shell) ask(line string) string {
+	s.t.Helper()
+	s.tell(line)
+	a := s.answer(5 * time.Second)
+	if a == "" {
+		s.t.Fatalf("no answer to %q", line)
+	}
+	return a
+}
+
+// needController skips a test where the host can't have the controller; where it can, a
+// manager that didn't use it fails the test by itself.
+func needController(t *testing.T, name string) {
+	t.Helper()
+	l := detect(t)
+	if l.V1Controller(name) != nil {
+		return
+	}
+	if l.Unified != "" {
+		if name == "blkio" {
+			name = "io"
+		}
+		have, err := os.ReadFile(l.Unified + "/cgroup.controllers")
+		if err == nil && slices.Contains(strings.Fields(string(have)), name) {
+			return
+		}
+	}
+	t.Skipf("no hierarchy of this view (%s) has the %s controller", l.Mode, name)
+}
+
+func ptr[T any](v T) *T { return &v }

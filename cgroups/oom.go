@@ -42,6 +42,7 @@ type oomWatch struct {
 	dir    string // version 1: the memory cgroup
 	memory int    // version 2: memory.events
 	events int    // unified hierarchy: cgroup.events
+	lived  bool   // unified hierarchy: it had processes
 	seen   uint64 // version 2: kills already reported
 }
 
@@ -75,9 +76,10 @@ func (w *oomWatch) prepare(m *manager) (err error) {
 	if err != nil && err != unix.ENOENT {
 		return &os.PathError{Op: "open", Path: g.file("memory.events"), Err: err}
 	}
-	if w.memory >= 0 {
-		w.seen, err = oomKills(w.memory)
+	if w.memory < 0 {
+		return nil
 	}
+	w.seen, err = oomKills(w.memory)
 	return err
 }
 
@@ -139,7 +141,9 @@ func (w *oomWatch) run(ctx context.Context, out chan<- struct{}) {
 func (w *oomWatch) look() (kills uint64, over bool) {
 	if w.events >= 0 {
 		s, err := rewindRead(w.events)
-		over = err != nil || eventValue(s, "populated") == "0"
+		populated := err == nil && eventValue(s, "populated") == "1"
+		over = err != nil || w.lived && !populated
+		w.lived = populated
 	}
 	if w.memory >= 0 {
 		if n, err := oomKills(w.memory); err == nil && n > w.seen {

@@ -18,7 +18,7 @@ type program struct{ *ebpf.Program }
 func (p program) close() { _ = p.Close() }
 
 func load(code []Instruction) (program, error) {
-	insns, err := asm.AppendInstructions(nil, bytes.NewReader(encode(code)), binary.NativeEndian, "linux")
+	insns, err := asm.AppendInstructions(nil, bytes.NewReader(encode(code)), binary.LittleEndian, "linux")
 	if err != nil {
 		return program{}, err
 	}

@@ -216,13 +216,14 @@ func merge(rules []rule) []rule {
 	return merged
 }
 
-// encode writes instructions as bpf(2) takes them, in the machine's byte order.
+// encode writes instructions as bpf(2) takes them on a little-endian machine, which all are
+// that davit is built for.
 func encode(code []Instruction) []byte {
 	b := make([]byte, 0, 8*len(code))
 	for _, i := range code {
-		b = append(b, i.Op, i.Dst|i.Src<<4) // little endian machines: dst in the low half
-		b = binary.NativeEndian.AppendUint16(b, uint16(i.Off))
-		b = binary.NativeEndian.AppendUint32(b, uint32(i.Imm))
+		b = append(b, i.Op, i.Dst|i.Src<<4)
+		b = binary.LittleEndian.AppendUint16(b, uint16(i.Off))
+		b = binary.LittleEndian.AppendUint32(b, uint32(i.Imm))
 	}
 	return b
 }
