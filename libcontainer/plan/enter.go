@@ -98,9 +98,13 @@ func (c *compiler) enter() error {
 	if c.ns.made(unix.CLONE_NEWUSER) {
 		c.plan.Mappings = &Mappings{UIDs: c.linux.UIDMappings, GIDs: c.linux.GIDMappings}
 		c.add("linux.uidMappings", nsenter.Wait{Token: uint64(nsenter.TokenMapped)})
-		if rootless {
-			c.add("", nsenter.Dumpable{Value: 0})
-		}
+	}
+	if c.ns.made(unix.CLONE_NEWTIME) {
+		// Still as the caller: to the container's root timens_offsets of an undumpable process is closed, proc(5).
+		c.add(c.ns.field(unix.CLONE_NEWTIME), nsenter.TimeNamespace{Offsets: timeOffsets(c.linux.TimeOffsets)})
+	}
+	if rootless && c.ns.made(unix.CLONE_NEWUSER) {
+		c.add("", nsenter.Dumpable{Value: 0})
 	}
 	if c.plan.userns {
 		// An unprivileged mapping, or somebody else's namespace, may forbid setgroups(2).
@@ -164,9 +168,6 @@ func (c *compiler) identity() error {
 			k.Label = c.spec.Process.SelinuxLabel
 		}
 		c.add("", k)
-	}
-	if c.ns.made(unix.CLONE_NEWTIME) {
-		c.add(c.ns.field(unix.CLONE_NEWTIME), nsenter.TimeNamespace{Offsets: timeOffsets(c.linux.TimeOffsets)})
 	}
 	if c.ns.made(unix.CLONE_NEWNET) {
 		c.add(c.ns.field(unix.CLONE_NEWNET), nsenter.Loopback{})

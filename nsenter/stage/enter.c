@@ -57,7 +57,8 @@ void do_time_namespace(struct stage *s)
 
 	check(s, "unshare", sys(unshare, CLONE_NEWTIME_));
 	/* Offsets can be set only while no process is inside, time_namespaces(7); setns enters afterwards. */
-	write_proc(s, "self/timens_offsets", str(s, TIME_NAMESPACE_OFFSETS));
+	if (*str(s, TIME_NAMESPACE_OFFSETS))
+		write_proc(s, "self/timens_offsets", str(s, TIME_NAMESPACE_OFFSETS));
 	fd = sys(openat, s->proc, "self/ns/time_for_children", O_RDONLY | O_CLOEXEC, 0);
 	check(s, "open /proc/self/ns/time_for_children", fd);
 	check(s, "setns", sys(setns, fd, CLONE_NEWTIME_));
