@@ -94,7 +94,6 @@ func TestNoMountNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(s.Path("proc"), unix.MNT_DETACH) })
-	defer func() { _ = unix.Unmount(s.Path("proc"), unix.MNT_DETACH) }()
 	out := s.Sh("readlink /proc/self/ns/mnt; ls /")
 	if !strings.HasPrefix(out, namespaceOf(t, "self", "mnt")+"\n") {
 		t.Errorf("the mount namespace is not the host's:\n%s", out)
@@ -258,7 +257,6 @@ func TestNamespaceKeptByMount(t *testing.T) {
 		t.Fatal(err)
 	}
 	harness.Tool(t, "unshare", "--net="+kept, "true")
-	defer func() { _ = unix.Unmount(kept, unix.MNT_DETACH) }()
 	t.Cleanup(func() { _ = unix.Unmount(kept, unix.MNT_DETACH) })
 	var st unix.Stat_t
 	if err := unix.Stat(kept, &st); err != nil {
