@@ -1,15 +1,15 @@
 package libcontainer
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"davit/libcontainer/process"
+	"davit/libcontainer/signals"
+	"davit/libcontainer/state"
 	"davit/nsenter"
 )
 
@@ -25,12 +25,14 @@ type RunOptions struct {
 // the container's process, passing signals on to it, removes the container and
 // returns the exit code: the process's status, or 128 plus the signal that ended it.
 func (rt *Runtime) Run(id string, opts *RunOptions) (int, error) {
-	var signals chan os.Signal
+	var caught *signals.Pipe
 	if !opts.Detach {
-		signals = make(chan os.Signal, 64)
-		// What comes while the container is made is passed on when it runs.
-		go signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
-		defer signal.Stop(signals)
+		// From the beginning: what comes while the container is made is passed on when it runs.
+		var err error
+		if caught, err = signals.Catch(func(sig unix.Signal) bool { return sig == unix.SIGCHLD || signals.Forwarded(sig) }); err != nil {
+			return 1, err
+		}
+		defer caught.Close()
 	}
 	b, err := rt.boot(id, &opts.CreateOptions, false, opts.Detach)
 	if err != nil {
@@ -44,7 +46,7 @@ func (rt *Runtime) Run(id string, opts *RunOptions) (int, error) {
 		b.release()
 		return 0, nil
 	}
-	return b.supervise(signals, opts)
+	return b.supervise(caught, opts)
 }
 
 // start releases a process that waits for it.
@@ -66,28 +68,18 @@ func (b *boot) start() error {
 }
 
 // supervise waits for the process's end and cleans up after it.
-func (b *boot) supervise(signals chan os.Signal, opts *RunOptions) (int, error) {
+func (b *boot) supervise(caught *signals.Pipe, opts *RunOptions) (int, error) {
 	b.stage.Close()
 	_ = b.dir.Unlock() // others may look at, signal and delete the container from now on
-	if !opts.NoSubreaper && b.record.SharedPID {
+	adopts := b.record.SharedPID && !opts.NoSubreaper
+	if adopts {
 		// Orphans of a container without PID namespace are ours to reap while we are here.
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
-	ended := make(chan unix.WaitStatus, 1)
-	go b.reap(ended)
-	// The rarer signals later: each costs several switches between threads, and many containers end before.
-	rest := time.AfterFunc(restOfSignals, func() { notifyAll(signals) })
-	defer rest.Stop()
-	var ws unix.WaitStatus
-	for done := false; !done; {
-		select {
-		case s := <-signals:
-			b.forward(s)
-		case ws = <-ended:
-			done = true
-		}
+	ws, err := b.wait(caught, adopts)
+	if err != nil {
+		return 1, err
 	}
-	code := process.ExitCode(ws)
 	b.pid = 0
 	if b.relay != nil {
 		if err := b.relay.Finish(); err != nil {
@@ -97,56 +89,62 @@ func (b *boot) supervise(signals chan os.Signal, opts *RunOptions) (int, error) 
 	if opts.Keep {
 		b.killRest()
 		b.release()
-		return code, nil
+		return process.ExitCode(ws), nil
 	}
-	return code, b.finish()
+	return process.ExitCode(ws), b.finish()
 }
 
-// reap waits for all children until the container's process has ended.
-func (b *boot) reap(ended chan<- unix.WaitStatus) {
+// wait passes signals on until the container's process has ended.
+func (b *boot) wait(caught *signals.Pipe, adopts bool) (unix.WaitStatus, error) {
+	pidfd, err := unix.PidfdOpen(b.pid, 0) // our child: the pid is its own until we reap it
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(pidfd)
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}, {Fd: int32(caught.FD()), Events: unix.POLLIN}}
 	for {
-		var ws unix.WaitStatus
-		pid, err := unix.Wait4(-1, &ws, 0, nil)
-		switch {
-		case err == unix.EINTR:
-		case err != nil || pid == b.pid:
-			ended <- ws
+		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+			return 0, err
+		}
+		if fds[0].Revents != 0 {
+			return reap(b.pid)
+		}
+		for sig := caught.Next(); sig != 0; sig = caught.Next() {
+			switch {
+			case sig == unix.SIGCHLD && adopts:
+				b.reapOrphans()
+			case sig == unix.SIGCHLD, sig == unix.SIGWINCH && b.relay != nil:
+				// The relay resizes the container's terminal, and the kernel tells the container.
+			default:
+				if err := unix.PidfdSendSignal(pidfd, sig, nil, 0); err != nil {
+					b.rt.log.Debug(fmt.Sprintf("forward %s: %s", sig, err))
+				}
+			}
+		}
+	}
+}
+
+func reap(pid int) (unix.WaitStatus, error) {
+	var ws unix.WaitStatus
+	for {
+		if _, err := unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
+			return ws, err
+		}
+	}
+}
+
+// reapOrphans reaps adopted children that have ended, but not the container's first process, which is waited for.
+func (b *boot) reapOrphans() {
+	for {
+		var info unix.Siginfo
+		if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
 			return
 		}
-	}
-}
-
-// restOfSignals is when signals are listened for that nobody sends to a container that has just begun.
-const restOfSignals = 20 * time.Millisecond
-
-func notifyAll(signals chan os.Signal) {
-	for sig := unix.Signal(1); sig <= 64; sig++ {
-		if forwarded(sig) {
-			signal.Notify(signals, sig)
+		pid := waitedPID(&info)
+		if pid == 0 || pid == b.pid {
+			return
 		}
-	}
-}
-
-// forwarded tells whether a signal is meant for the container: not what is about
-// our own children and pipes, the Go runtime's own, or faults of this process.
-func forwarded(sig unix.Signal) bool {
-	switch sig {
-	case unix.SIGCHLD, unix.SIGPIPE, unix.SIGURG, unix.SIGKILL, unix.SIGSTOP, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS, 32, 33, 34:
-		return false // 32 to 34 are the C library's
-	}
-	return true
-}
-
-func (b *boot) forward(s os.Signal) {
-	sig, ok := s.(unix.Signal)
-	if !ok {
-		return
-	}
-	if sig == unix.SIGWINCH && b.relay != nil {
-		return // the relay's: the kernel tells the container when its terminal changes
-	}
-	if err := b.record.Init.Signal(sig); err != nil {
-		b.rt.log.Debug(fmt.Sprintf("forward %s: %s", sig, err))
+		_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
 	}
 }
 
@@ -161,8 +159,10 @@ func (b *boot) killRest() {
 func (b *boot) finish() error {
 	defer b.release()
 	b.killRest()
-	if lock(b.dir) != nil {
+	if err := lock(b.dir); errors.Is(err, state.ErrNotExist) {
 		return nil // deleted by somebody else
+	} else if err != nil {
+		return err
 	}
 	if err := b.cgroup.Destroy(); err != nil {
 		return err
