@@ -36,7 +36,7 @@ func hostFacts(spec *specs.Spec, rootfs string) (plan.Facts, error) {
 			return f, fmt.Errorf("%s: SELinux label is specified in config, but SELinux is disabled or not supported", labelField(spec))
 		}
 	}
-	if l != nil && strings.HasSuffix(l.RootfsPropagation, "shared") {
+	if l != nil && plan.RootfsMountNeeded(l.RootfsPropagation) {
 		if f.RootfsMount, err = mountPointOf(rootfs); err != nil {
 			return f, err
 		}

@@ -92,6 +92,13 @@ func rootPropagation(value string) (uint64, error) {
 	return 0, fail("linux.rootfsPropagation", "unknown propagation %q", value)
 }
 
+// RootfsMountNeeded tells whether the mount that holds the rootfs stays shared
+// with the host under a linux.rootfsPropagation unless it is changed by its own path.
+func RootfsMountNeeded(value string) bool {
+	flags, err := rootPropagation(value)
+	return err == nil && (flags&unix.MS_REC == 0 || flags&unix.MS_SHARED != 0)
+}
+
 func (c *compiler) root() error {
 	const field = "linux.rootfsPropagation"
 	flags, err := rootPropagation(c.linux.RootfsPropagation)
@@ -103,12 +110,16 @@ func (c *compiler) root() error {
 		flags = unix.MS_PRIVATE | flags&msRec
 	}
 	c.add(field, nsenter.Propagation{Path: "/", Flags: flags})
-	if flags&unix.MS_SHARED != 0 {
+	if RootfsMountNeeded(c.linux.RootfsPropagation) {
 		if c.in.Facts.RootfsMount == "" {
 			return fail(field, "the mount that holds the rootfs is not known")
 		}
-		// What is attached below a shared mount would appear on the host.
-		c.add(field, nsenter.Propagation{Path: c.in.Facts.RootfsMount, Flags: unix.MS_PRIVATE})
+		// What is attached below a shared mount would appear on the host, and pivot_root(2) refuses it.
+		own := uint64(unix.MS_PRIVATE)
+		if flags&unix.MS_SLAVE != 0 {
+			own = unix.MS_SLAVE
+		}
+		c.add(field, nsenter.Propagation{Path: c.in.Facts.RootfsMount, Flags: own})
 	}
 	c.add("root.path", nsenter.Rootfs{Path: c.in.Rootfs, Clone: 1})
 	return nil
@@ -160,7 +171,7 @@ func (c *compiler) sysctls() error {
 	}
 	sort.Strings(keys)
 	for _, k := range keys {
-		field := fmt.Sprintf("linux.sysctl[%s]", k)
+		field := fmt.Sprintf("linux.sysctl[%q]", k)
 		p := "sys/" + sysctlPath(k)
 		if path.Clean(p) != p || !strings.HasPrefix(p, "sys/") {
 			return fail(field, "is no name of a kernel parameter")
