@@ -32,8 +32,10 @@ func (m *manager) Create() (err error) {
 		kept = append(kept, g)
 	}
 	m.groups = kept
-	if err := m.checkFrozen(); err != nil {
-		return err
+	if !allFresh || m.nested() {
+		if err := m.checkFrozen(); err != nil {
+			return err
+		}
 	}
 	if err := m.limit(allFresh); err != nil {
 		return err
@@ -44,9 +46,6 @@ func (m *manager) Create() (err error) {
 // createGroup makes the directory in one hierarchy and prepares it for processes.
 func (m *manager) createGroup(g *group) (fresh bool, err error) {
 	if fresh, err = g.mkdir(); err != nil {
-		return fresh, err
-	}
-	if err = g.open(); err != nil {
 		return fresh, err
 	}
 	if !fresh {
@@ -60,11 +59,22 @@ func (m *manager) createGroup(g *group) (fresh bool, err error) {
 	}
 	switch {
 	case g.has("cpuset"):
-		err = g.inheritCpuset()
+		err = g.inheritCpuset(fresh)
 	case g.unified && fresh && len(m.groups) == 1:
 		err = g.offerControllers()
 	}
 	return fresh, err
+}
+
+// nested tells whether the container's cgroups have a parent other than the mount point,
+// which can't be frozen.
+func (m *manager) nested() bool {
+	for _, g := range m.groups {
+		if path.Dir(g.dir) != g.mount {
+			return true
+		}
+	}
+	return false
 }
 
 // checkFrozen refuses a cgroup in which the container's first process would stop dead,
@@ -83,14 +93,16 @@ func (m *manager) checkFrozen() error {
 // inheritCpuset fills cpuset.cpus and cpuset.mems of the directory and of parents that
 // have none: a version 1 cpuset starts empty and takes no process until it has both
 // (cpuset(7); cgroup-v1/cpusets.rst, 2.1).
-func (g *group) inheritCpuset() error {
+func (g *group) inheritCpuset(fresh bool) error {
 	for _, file := range [...]string{"cpuset.cpus", "cpuset.mems"} {
-		value, err := g.read(file)
-		if err != nil {
-			return err
-		}
-		if strings.TrimSpace(value) != "" {
-			continue
+		if !fresh {
+			value, err := readCpuset(g.dir, file)
+			if err != nil {
+				return err
+			}
+			if value != "" {
+				continue
+			}
 		}
 		if _, err := inherit(g.dir, g.mount, file); err != nil {
 			return err
@@ -99,18 +111,25 @@ func (g *group) inheritCpuset() error {
 	return nil
 }
 
-// inherit gives dir its parent's value of a cpuset file and returns the value.
+func readCpuset(dir, file string) (string, error) {
+	value, err := readAt(unix.AT_FDCWD, dir+"/"+file)
+	if err != nil {
+		return "", &os.PathError{Op: "read", Path: dir + "/" + file, Err: err}
+	}
+	return strings.TrimSpace(value), nil
+}
+
+// inherit gives a directory without a value its parent's, and returns that.
 func inherit(dir, mount, file string) (string, error) {
-	raw, err := os.ReadFile(dir + "/" + file)
+	parent := path.Dir(dir)
+	value, err := readCpuset(parent, file)
 	if err != nil {
 		return "", err
 	}
-	value := strings.TrimSpace(string(raw))
-	if value != "" || dir == mount {
-		return value, nil
-	}
-	if value, err = inherit(path.Dir(dir), mount, file); err != nil {
-		return "", err
+	if value == "" && parent != mount {
+		if value, err = inherit(parent, mount, file); err != nil {
+			return "", err
+		}
 	}
 	if err := writeAt(unix.AT_FDCWD, dir+"/"+file, value); err != nil {
 		return "", &WriteError{Path: dir + "/" + file, Value: value, Err: err}
@@ -190,6 +209,9 @@ func (m *manager) delegate() error {
 	g := m.unified()
 	if m.cfg.Owner == nil || g == nil {
 		return nil
+	}
+	if err := g.open(); err != nil {
+		return err
 	}
 	names := []string{"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"}
 	if list, err := os.ReadFile(delegateFile); err == nil {

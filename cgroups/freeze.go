@@ -112,6 +112,9 @@ func (g *group) state() (FreezerState, error) {
 
 // freezeV2 asks for the freeze and sleeps until cgroup.events tells that it is complete.
 func (g *group) freezeV2(deadline time.Time) error {
+	if err := g.open(); err != nil {
+		return err
+	}
 	if err := g.write("cgroup.freeze", "1"); err != nil {
 		return err
 	}

@@ -100,10 +100,19 @@ func (g *group) close() {
 // write writes a value to a file of the directory, in one write(2) as the cgroup
 // filesystems want it.
 func (g *group) write(name, value string) error {
-	if err := g.open(); err != nil {
+	dirfd, at := g.fd, name
+	if dirfd < 0 && g.mount != "" {
+		dirfd, at = unix.AT_FDCWD, g.file(name) // often the only access to a directory
+	} else if err := g.open(); err != nil {
 		return err
+	} else {
+		dirfd = g.fd
 	}
-	if err := writeAt(g.fd, name, value); err != nil {
+	err := writeAt(dirfd, at, value)
+	if err == unix.ENODEV {
+		return fmt.Errorf("%w: %s", ErrNotExist, g.dir)
+	}
+	if err != nil {
 		return &WriteError{Path: g.file(name), Value: value, Err: err}
 	}
 	return nil

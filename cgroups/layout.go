@@ -1,9 +1,7 @@
 package cgroups
 
 import (
-	"bytes"
-	"fmt"
-	"os"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,13 +72,13 @@ const (
 // Detect looks at the caller's mount namespace. Where /sys/fs/cgroup is a cgroup2
 // filesystem that settles it, in one system call; otherwise the mount table is read.
 func Detect() (*Layout, error) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(defaultMount, &fs); err == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC {
+	var st unix.Statfs_t
+	if err := unix.Statfs(defaultMount, &st); err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
 		return &Layout{Mode: V2, Unified: defaultMount}, nil
 	}
-	table, err := os.ReadFile(mountinfo)
+	table, err := readAt(unix.AT_FDCWD, mountinfo)
 	if err != nil {
-		return nil, fmt.Errorf("detect cgroup mounts: %w", err)
+		return nil, &fs.PathError{Op: "detect cgroup mounts: read", Path: mountinfo, Err: err}
 	}
 	return parseMountinfo(table, isMounted), nil
 }
@@ -95,24 +93,24 @@ func isMounted(path string, dev uint64) bool {
 // parseMountinfo picks the cgroup filesystems out of a table in the format of proc(5),
 // /proc/PID/mountinfo. Of several mounts of a hierarchy the first visible one below
 // /sys/fs/cgroup is taken, else the first visible one.
-func parseMountinfo(table []byte, visible func(path string, dev uint64) bool) *Layout {
+func parseMountinfo(table string, visible func(path string, dev uint64) bool) *Layout {
 	type found struct {
 		Hierarchy
 		dev     uint64
 		unified bool
 	}
 	var all []found
-	for line := range bytes.Lines(table) {
+	for line := range strings.Lines(table) {
 		// 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
-		head, tail, ok := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" - cgroup"))
+		head, tail, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - cgroup")
 		if !ok {
 			continue
 		}
-		fields, super := strings.Fields(string(head)), strings.Fields(string(tail))
+		fields, super := strings.Fields(head), strings.Fields(tail)
 		if len(fields) < 5 || len(super) < 2 {
 			continue
 		}
-		f := found{dev: parseDev(fields[2]), unified: tail[0] == '2'}
+		f := found{dev: parseDev(fields[2]), unified: strings.HasPrefix(tail, "2 ")}
 		f.Mountpoint = unescape(fields[4])
 		if !f.unified {
 			f.Controllers, f.Name = v1Options(super[len(super)-1])

@@ -42,7 +42,7 @@ func TestParseMountinfo(t *testing.T) {
 		{"damaged lines", "25 31\n25 31 0:23 / /x - cgroup\n - cgroup2\n", "", Layout{}},
 	} {
 		visible := func(path string, dev uint64) bool { return path != c.hidden && dev >= unix.Mkdev(0, 20) }
-		if got := parseMountinfo([]byte(strings.TrimPrefix(c.table, "\n")), visible); !reflect.DeepEqual(*got, c.want) {
+		if got := parseMountinfo(strings.TrimPrefix(c.table, "\n"), visible); !reflect.DeepEqual(*got, c.want) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", c.name, *got, c.want)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func resources(t *testing.T, text string) *specs.LinuxResources {
+func resources(t testing.TB, text string) *specs.LinuxResources {
 	t.Helper()
 	res := &specs.LinuxResources{}
 	if err := json.Unmarshal([]byte(text), res); err != nil {
