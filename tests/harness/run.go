@@ -49,8 +49,9 @@ func (r *Result) FailsWith(code int, want ...string) {
 	if r.Code != code {
 		r.t.Fatalf("%s: exit code %d, want %d\n%s%s", strings.Join(r.Args, " "), r.Code, code, r.Stdout(), r.Stderr())
 	}
+	text := strings.ReplaceAll(r.Stderr(), `\"`, `"`) // the log quotes messages
 	for _, w := range want {
-		if !strings.Contains(r.Stderr(), w) {
+		if !strings.Contains(text, w) {
 			r.t.Errorf("%s: the error doesn't say %q:\n%s", strings.Join(r.Args, " "), w, r.Stderr())
 		}
 	}

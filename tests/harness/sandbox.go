@@ -162,10 +162,14 @@ func (s *Sandbox) PID() int {
 	return pid
 }
 
-// WaitStatus waits until the container has a status.
+// WaitStatus waits until the container exists and has a status.
 func (s *Sandbox) WaitStatus(want specs.ContainerState) {
 	s.T.Helper()
-	Eventually(s.T, fmt.Sprintf("the status to be %q", want), func() bool { return s.State().Status == want })
+	Eventually(s.T, fmt.Sprintf("the status to be %q", want), func() bool {
+		var st State
+		r := s.Davit("state", s.ID)
+		return r.Code == 0 && json.Unmarshal([]byte(r.Stdout()), &st) == nil && st.Status == want
+	})
 }
 
 // Delete removes the container by force.

@@ -21,7 +21,7 @@ type mountLine struct {
 	super                    []string // of the superblock
 }
 
-func (m *mountLine) has(opt string) bool  { return slices.Contains(m.options, opt) }
+func (m *mountLine) has(opt string) bool    { return slices.Contains(m.options, opt) }
 func (m *mountLine) superHas(o string) bool { return slices.Contains(m.super, o) }
 func (m *mountLine) tagged(t string) bool {
 	return slices.ContainsFunc(m.tags, func(s string) bool { return strings.HasPrefix(s, t) })
