@@ -118,7 +118,9 @@ func findDavit() (string, error) {
 		return "", err
 	}
 	if out, err := exec.Command("make", "-s", "-C", dir, "davit").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("make davit: %w\n%s", err, out)
+		// In full once, not in every test that fails for it.
+		fmt.Fprintf(os.Stderr, "%s", out)
+		return "", fmt.Errorf("make davit: %w", err)
 	}
 	// A copy: make in another terminal doesn't change the binary in the middle of a run.
 	return filepath.Join(suite.dir, "davit"), copyFile(filepath.Join(dir, "davit"), filepath.Join(suite.dir, "davit"), 0o755)
