@@ -41,6 +41,15 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return a.code
 }
 
+// codeError is an error with an exit code of its own.
+type codeError struct {
+	code int
+	err  error
+}
+
+func (e *codeError) Error() string { return e.err.Error() }
+func (e *codeError) Unwrap() error { return e.err }
+
 // fail reports an error to the log and, where that isn't stderr, to stderr as
 // well: engines read the one, people and conmon the other.
 func (a *app) fail(err error) int {
@@ -54,6 +63,10 @@ func (a *app) fail(err error) int {
 	var u *usageError
 	if errors.As(err, &u) {
 		u.printUsage(a.stderr)
+	}
+	var c *codeError
+	if errors.As(err, &c) {
+		return c.code
 	}
 	return 1
 }
@@ -76,6 +89,9 @@ func (a *app) runtime() (*libcontainer.Runtime, error) {
 // min and max arguments; max < 0 is any number.
 func (a *app) action(minArgs, maxArgs int, do func(args []string) error) urfave.ActionFunc {
 	return func(_ context.Context, cmd *urfave.Command) error {
+		if a.global.version {
+			return a.printVersion()
+		}
 		if err := a.openLog(); err != nil {
 			return err
 		}

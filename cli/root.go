@@ -32,6 +32,7 @@ func commands() []entry {
 		{"run", groupLife, "create and start a container, and wait for its end", runCommand},
 		{"create", groupLife, "make a container that waits to be started", createCommand},
 		{"start", groupLife, "execute the process of a created container", startCommand},
+		{"exec", groupLife, "run another process in a running container", execCommand},
 		{"kill", groupLife, "send a signal to a container", killCommand},
 		{"delete", groupLife, "remove a container and all that belongs to it", deleteCommand},
 		{"list", groupLook, "list the containers", listCommand},
@@ -41,15 +42,6 @@ func commands() []entry {
 		{"version", groupOther, "print the version", versionCommand},
 		{"help", groupOther, "explain davit or one of its commands", helpCommand},
 	}
-}
-
-func lookUp(command string) (entry, bool) {
-	for _, e := range commands() {
-		if e.name == command {
-			return e, true
-		}
-	}
-	return entry{}, false
 }
 
 // globals are the flags before the command. They are understood after it, too.
@@ -81,7 +73,6 @@ func (a *app) tree(args []string) *urfave.Command {
 	root := &urfave.Command{
 		Name:            name,
 		Usage:           "run containers as the OCI runtime specification says",
-		ArgsUsage:       "COMMAND",
 		Flags:           a.global.flags(),
 		HideHelpCommand: true, // it would take `state help` for a question
 		Writer:          a.stdout,
@@ -95,7 +86,7 @@ func (a *app) tree(args []string) *urfave.Command {
 			root.Commands = append(root.Commands, a.build(e))
 		}
 	}
-	urfave.HelpPrinter = printHelp
+	urfave.HelpPrinter = printHelp // the hook of urfave's --help
 	return root
 }
 
@@ -124,7 +115,7 @@ func unknownCommand(command string) error {
 	for _, e := range commands() {
 		names = append(names, e.name)
 	}
-	return &usageError{text: fmt.Sprintf("unknown command %q%s", command, didYouMean(command, names)), usage: "davit [global options] COMMAND [options] [arguments]", topic: "davit --help"}
+	return &usageError{text: fmt.Sprintf("unknown command %q%s", command, didYouMean(command, names)), usage: rootSynopsis, topic: name + " --help"}
 }
 
 func checkLogFormat(s string) error {

@@ -47,7 +47,7 @@ func (rt *Runtime) Delete(id string, force bool) error {
 	case !force:
 		return err
 	}
-	return rt.deleteRemains(dir)
+	return rt.deleteRemains(dir, !errors.Is(err, state.ErrNotExist))
 }
 
 func (c *container) delete(force bool) error {
@@ -109,14 +109,15 @@ func (c *container) end() error {
 	return nil
 }
 
-// deleteRemains removes what a create left that died before the container was
-// recorded. Its process has ended with it; its cgroups follow from the
+// deleteRemains removes a container without a readable record. Where a create
+// died before it was recorded its process has ended with it; where the record is
+// damaged its process is whoever is in its cgroups, which follow from the
 // configuration.
-func (rt *Runtime) deleteRemains(dir *state.Dir) error {
+func (rt *Runtime) deleteRemains(dir *state.Dir, recorded bool) error {
 	raw, err := dir.LoadConfig()
 	if err == nil {
 		if spec, err := bundle.Parse(raw); err == nil {
-			if err := rt.removeCgroups(dir.ID(), spec); err != nil {
+			if err := rt.removeCgroups(dir.ID(), spec, recorded); err != nil {
 				return err
 			}
 		}
@@ -124,7 +125,7 @@ func (rt *Runtime) deleteRemains(dir *state.Dir) error {
 	return dir.Remove()
 }
 
-func (rt *Runtime) removeCgroups(id string, spec *specs.Spec) error {
+func (rt *Runtime) removeCgroups(id string, spec *specs.Spec, kill bool) error {
 	layout, err := cgroups.Detect()
 	if err != nil {
 		return err
@@ -134,9 +135,14 @@ func (rt *Runtime) removeCgroups(id string, spec *specs.Spec) error {
 		return nil // a path that was refused at create, too
 	}
 	defer m.Close()
+	if kill {
+		if err := m.Kill(unix.SIGKILL); err != nil {
+			return err
+		}
+	}
 	err = m.Destroy()
 	var busy *cgroups.BusyError
-	if errors.As(err, &busy) && len(busy.Pids) > 0 {
+	if !kill && errors.As(err, &busy) && len(busy.Pids) > 0 {
 		// Another container's: the create that died had found the cgroup taken.
 		rt.log.Warn(err.Error())
 		return nil

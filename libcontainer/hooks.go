@@ -27,7 +27,7 @@ func hookState(r *state.Record, status specs.ContainerState, pid int) []byte {
 // runCreateHooks runs the hooks between the mounts and pivot_root, in the spec's order.
 func (b *boot) runCreateHooks() error {
 	b.hooksBegun = true
-	h, ctx := b.bundle.Spec.Hooks, context.Background()
+	h, ctx := b.spec.Hooks, context.Background()
 	outer := hookState(b.record, specs.StateCreating, b.pid)
 	//nolint:staticcheck // prestart is deprecated but has to be run.
 	if err := hooks.Run(ctx, h.Prestart, hooks.Prestart, outer, hooks.Options{}); err != nil {
@@ -36,7 +36,7 @@ func (b *boot) runCreateHooks() error {
 	if err := hooks.Run(ctx, h.CreateRuntime, hooks.CreateRuntime, outer, hooks.Options{}); err != nil {
 		return err
 	}
-	if err := runInside(ctx, h.CreateContainer, hooks.CreateContainer, b.record, b.bundle.Spec, specs.StateCreating); err != nil {
+	if err := runInside(ctx, h.CreateContainer, hooks.CreateContainer, b.record, b.spec, specs.StateCreating); err != nil {
 		return err
 	}
 	b.hooked = true

@@ -14,7 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
+
+	"golang.org/x/sys/unix"
 
 	"davit/libcontainer/state"
 )
@@ -64,25 +65,35 @@ type StatusError struct {
 func (e *StatusError) Error() string { return e.Text }
 func (e *StatusError) Unwrap() error { return e.Err }
 
-// CreateOptions say how a container is made.
-type CreateOptions struct {
-	Bundle        string // directory; "" is the working directory
-	PIDFile       string // where to write the pid of the container's process, or ""
-	ConsoleSocket string // where to send the terminal's master, or ""
-	NoPivot       bool   // move the root's mount instead of pivot_root(2)
-	NoNewKeyring  bool   // keep the caller's session keyring
-	PreserveFDs   int    // how many descriptors from 3 on the process inherits
+// ProcessOptions say how a process is launched, the container's first or another one.
+type ProcessOptions struct {
+	PIDFile       string // where to write the process's pid, or ""
+	ConsoleSocket string // where to send its terminal's master, or ""
+	PreserveFDs   int    // how many descriptors from 3 on it inherits
 }
 
-// files are the descriptors that the container's process inherits: the standard streams and those asked for.
-func (o *CreateOptions) files() ([]uintptr, error) {
-	files := []uintptr{0, 1, 2}
-	for fd := 3; fd < 3+o.PreserveFDs; fd++ {
-		f := os.NewFile(uintptr(fd), "")
-		if f == nil {
-			return nil, fmt.Errorf("unable to stat preserved-fd %d: bad file descriptor", fd)
+// CreateOptions say how a container is made.
+type CreateOptions struct {
+	ProcessOptions
+	Bundle       string // directory; "" is the working directory
+	NoPivot      bool   // move the root's mount instead of pivot_root(2)
+	NoNewKeyring bool   // keep the caller's session keyring
+}
+
+// files are the descriptors that the process inherits: the standard streams and those asked for.
+func (o *ProcessOptions) files() ([]uintptr, error) {
+	files := make([]uintptr, 0, 3+o.PreserveFDs)
+	for fd := uintptr(0); fd < uintptr(3+o.PreserveFDs); fd++ {
+		if fd > 2 {
+			flags, err := unix.FcntlInt(fd, unix.F_GETFD, 0)
+			if err == nil && flags&unix.FD_CLOEXEC != 0 {
+				err = unix.EBADF // one of our own: what a caller hands down is open across its exec
+			}
+			if err != nil {
+				return nil, fmt.Errorf("unable to stat preserved-fd %d (of %d): %w", fd, o.PreserveFDs, err)
+			}
 		}
-		files = append(files, uintptr(fd))
+		files = append(files, fd)
 	}
 	return files, nil
 }

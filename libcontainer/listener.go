@@ -11,13 +11,13 @@ import (
 // sendListener fetches the seccomp listener from the container's process and
 // hands it to the agent at linux.seccomp.listenerPath (config-linux.md, The
 // Container Process State).
-func (b *boot) sendListener(fd int) error {
-	cfg := b.bundle.Spec.Linux.Seccomp
+func (l *launch) sendListener(fd int) error {
+	cfg := l.spec.Linux.Seccomp
 	const field = "linux.seccomp.listenerPath"
 	if cfg.ListenerPath == "" {
 		return fmt.Errorf("%s: the filter uses SCMP_ACT_NOTIFY and there is nobody to be notified", field)
 	}
-	pidfd, err := b.record.Init.Open()
+	pidfd, err := l.record.Init.Open()
 	if err != nil {
 		return err
 	}
@@ -27,10 +27,10 @@ func (b *boot) sendListener(fd int) error {
 		return fmt.Errorf("%s: fetch the listener: %w", field, err)
 	}
 	defer unix.Close(listener)
-	st := b.record.State(specs.StateCreating)
-	st.Pid = b.pid
+	st := l.record.State(specs.StateCreating)
+	st.Pid = l.pid
 	msg, err := json.Marshal(&specs.ContainerProcessState{
-		Version: specs.Version, Fds: []string{specs.SeccompFdName}, Pid: b.pid, Metadata: cfg.ListenerMetadata, State: *st,
+		Version: specs.Version, Fds: []string{specs.SeccompFdName}, Pid: l.pid, Metadata: cfg.ListenerMetadata, State: *st,
 	})
 	if err != nil {
 		return err

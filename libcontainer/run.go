@@ -2,15 +2,12 @@ package libcontainer
 
 import (
 	"errors"
-	"fmt"
-	"io"
 
 	"golang.org/x/sys/unix"
 
 	"davit/libcontainer/process"
 	"davit/libcontainer/signals"
 	"davit/libcontainer/state"
-	"davit/nsenter"
 )
 
 // RunOptions say how a container is run.
@@ -29,7 +26,7 @@ func (rt *Runtime) Run(id string, opts *RunOptions) (int, error) {
 	if !opts.Detach {
 		// From the beginning: what comes while the container is made is passed on when it runs.
 		var err error
-		if caught, err = signals.Catch(func(sig unix.Signal) bool { return sig == unix.SIGCHLD || signals.Forwarded(sig) }); err != nil {
+		if caught, err = catchForwarded(); err != nil {
 			return 1, err
 		}
 		defer caught.Close()
@@ -40,7 +37,7 @@ func (rt *Runtime) Run(id string, opts *RunOptions) (int, error) {
 	}
 	if err := b.start(); err != nil {
 		b.undo()
-		return 1, explainStart(err, b.arg0())
+		return 1, err
 	}
 	if opts.Detach {
 		b.release()
@@ -54,17 +51,13 @@ func (b *boot) start() error {
 	if b.record.NoProcess {
 		return ErrNoProcess
 	}
-	spec := b.bundle.Spec
-	if err := startHooks(spec, b.record); err != nil {
+	if err := startHooks(b.spec, b.record); err != nil {
 		return err
 	}
-	if err := b.stage.Release(nsenter.TokenStart); err != nil {
+	if err := b.execed(); err != nil {
 		return err
 	}
-	if _, err := b.stage.Receive(); err != io.EOF {
-		return err
-	}
-	return poststart(spec, b.record)
+	return poststart(b.spec, b.record)
 }
 
 // supervise waits for the process's end and cleans up after it.
@@ -80,72 +73,12 @@ func (b *boot) supervise(caught *signals.Pipe, opts *RunOptions) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	b.pid = 0
-	if b.relay != nil {
-		if err := b.relay.Finish(); err != nil {
-			b.rt.log.Warn(err.Error())
-		}
-	}
 	if opts.Keep {
 		b.killRest()
 		b.release()
 		return process.ExitCode(ws), nil
 	}
 	return process.ExitCode(ws), b.finish()
-}
-
-// wait passes signals on until the container's process has ended.
-func (b *boot) wait(caught *signals.Pipe, adopts bool) (unix.WaitStatus, error) {
-	pidfd, err := unix.PidfdOpen(b.pid, 0) // our child: the pid is its own until we reap it
-	if err != nil {
-		return 0, err
-	}
-	defer unix.Close(pidfd)
-	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}, {Fd: int32(caught.FD()), Events: unix.POLLIN}}
-	for {
-		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
-			return 0, err
-		}
-		if fds[0].Revents != 0 {
-			return reap(b.pid)
-		}
-		for sig := caught.Next(); sig != 0; sig = caught.Next() {
-			switch {
-			case sig == unix.SIGCHLD && adopts:
-				b.reapOrphans()
-			case sig == unix.SIGCHLD, sig == unix.SIGWINCH && b.relay != nil:
-				// The relay resizes the container's terminal, and the kernel tells the container.
-			default:
-				if err := unix.PidfdSendSignal(pidfd, sig, nil, 0); err != nil {
-					b.rt.log.Debug(fmt.Sprintf("forward %s: %s", sig, err))
-				}
-			}
-		}
-	}
-}
-
-func reap(pid int) (unix.WaitStatus, error) {
-	var ws unix.WaitStatus
-	for {
-		if _, err := unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
-			return ws, err
-		}
-	}
-}
-
-// reapOrphans reaps adopted children that have ended, but not the container's first process, which is waited for.
-func (b *boot) reapOrphans() {
-	for {
-		var info unix.Siginfo
-		if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
-			return
-		}
-		pid := waitedPID(&info)
-		if pid == 0 || pid == b.pid {
-			return
-		}
-		_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
-	}
 }
 
 // killRest ends what a container without PID namespace of its own leaves running.
@@ -167,6 +100,6 @@ func (b *boot) finish() error {
 	if err := b.cgroup.Destroy(); err != nil {
 		return err
 	}
-	b.rt.poststop(b.bundle.Spec, b.record)
+	b.rt.poststop(b.spec, b.record)
 	return b.dir.Remove()
 }

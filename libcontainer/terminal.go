@@ -7,13 +7,13 @@ import (
 )
 
 // checkTerminal refuses combinations in which nobody would hold the terminal.
-func (b *boot) checkTerminal() error {
-	p := b.bundle.Spec.Process
+func (l *launch) checkTerminal() error {
+	p := l.spec.Process
 	terminal := p != nil && p.Terminal
 	switch {
-	case b.opts.ConsoleSocket != "" && !(b.detach && terminal):
+	case l.opts.ConsoleSocket != "" && !(l.detach && terminal):
 		return errors.New("cannot use console socket if davit will not detach or allocate tty")
-	case b.opts.ConsoleSocket == "" && b.detach && terminal:
+	case l.opts.ConsoleSocket == "" && l.detach && terminal:
 		return errors.New("cannot allocate tty if davit will detach without setting console socket")
 	}
 	return nil
@@ -21,33 +21,33 @@ func (b *boot) checkTerminal() error {
 
 // connectTerminal gives the master of the container's terminal to the console
 // socket or, in the foreground, connects it with the caller's terminal.
-func (b *boot) connectTerminal() error {
-	if b.master == nil {
+func (l *launch) connectTerminal() error {
+	if l.master == nil {
 		return nil
 	}
-	if err := console.ClearONLCR(b.master); err != nil {
+	if err := console.ClearONLCR(l.master); err != nil {
 		return err
 	}
-	if b.detach {
-		defer b.closeTerminal()
-		return console.SendMaster(b.opts.ConsoleSocket, b.master)
+	if l.detach {
+		defer l.closeTerminal()
+		return console.SendMaster(l.opts.ConsoleSocket, l.master)
 	}
 	own, err := console.Current()
 	if err != nil {
 		return errors.New("process.terminal: true needs a terminal to be run in the foreground: run it from one, or with --detach and --console-socket")
 	}
-	b.relay, err = console.NewRelay(b.master, console.RelayOptions{Console: own})
+	l.relay, err = console.NewRelay(l.master, console.RelayOptions{Console: own})
 	return err
 }
 
 // closeTerminal ends the relay at once; after a Finish it only closes.
-func (b *boot) closeTerminal() {
-	if b.relay != nil {
-		_ = b.relay.Close()
-		b.relay = nil
+func (l *launch) closeTerminal() {
+	if l.relay != nil {
+		_ = l.relay.Close()
+		l.relay = nil
 	}
-	if b.master != nil {
-		b.master.Close()
-		b.master = nil
+	if l.master != nil {
+		l.master.Close()
+		l.master = nil
 	}
 }

@@ -15,6 +15,7 @@ package plan
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -34,7 +35,6 @@ type Facts struct {
 	IntoCgroup   bool              // the process is cloned into the container's unified cgroup
 	RootfsMount  string            // the mount point that holds the rootfs; needed only for a shared rootfsPropagation
 	SELinux      bool              // the kernel enforces or permits by SELinux
-	AppArmor     bool              // the kernel enforces AppArmor
 }
 
 // Input is one container to be made.
@@ -84,6 +84,7 @@ type Plan struct {
 
 	in     *Input
 	fifo   nsenter.Slot
+	exec   bool // the process joins a container that runs
 	userns bool // the process is in another user namespace than the caller
 }
 
@@ -118,7 +119,7 @@ func (w *Warning) String() string { return w.Field + ": " + w.Reason }
 // Compile compiles the container's world.
 func Compile(in *Input) (*Plan, error) {
 	c := newCompiler(in)
-	if err := c.unsupported(); err != nil {
+	if err := c.refuse(); err != nil {
 		return nil, err
 	}
 	for _, step := range []func() error{c.enter, c.identity, c.filesystems, c.finish} {
@@ -136,6 +137,11 @@ type compiler struct {
 	linux *specs.Linux
 	plan  *Plan
 	ns    namespaces
+
+	chroot   bool            // the mount namespace isn't the container's own: nothing may be mounted in it
+	ownsDev  bool            // what is at /dev is the container's, not bound there
+	unshared bool            // the cgroup namespace is made
+	late     []nsenter.Instr // what makes mounts read-only when nothing has to be made in them any more
 }
 
 func newCompiler(in *Input) *compiler {
@@ -164,15 +170,24 @@ func fail(field, format string, a ...any) *Error {
 	return &Error{Field: field, Reason: fmt.Sprintf(format, a...)}
 }
 
-// unsupported refuses what davit can't do: nothing that the config asks for is dropped in silence.
-func (c *compiler) unsupported() error {
+// refuse names what davit can't do, and what this host can't give: nothing that
+// the config asks for is dropped in silence.
+func (c *compiler) refuse() error {
 	switch {
+	case c.spec.Root == nil:
+		return fail("root", "is required")
 	case len(c.linux.NetDevices) > 0:
 		return fail("linux.netDevices", "moving network devices is not supported by this version of davit")
 	case c.linux.IntelRdt != nil:
 		return fail("linux.intelRdt", "Intel RDT is not supported by this version of davit")
+	case c.linux.MountLabel != "" && !c.in.Facts.SELinux:
+		return noSELinux("linux.mountLabel")
 	}
 	return nil
+}
+
+func noSELinux(field string) *Error {
+	return &Error{field, "SELinux is not enabled in this host's kernel", "remove the label, or boot with SELinux"}
 }
 
 // finish ends the world and makes way for the process.
@@ -182,6 +197,25 @@ func (c *compiler) finish() error {
 	}
 	c.add("", nsenter.NextPlan{})
 	return nil
+}
+
+// item is the JSON path of a list's entry, with the name that people know it by.
+func item(list string, i int, name string) string {
+	s := list + "[" + strconv.Itoa(i) + "]"
+	if name == "" {
+		return s
+	}
+	return s + " (" + visible(name) + ")"
+}
+
+// visible quotes a string of the config that could forge lines of a log.
+func visible(s string) string {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return strconv.Quote(s)
+		}
+	}
+	return s
 }
 
 func boolean(b bool) uint64 {

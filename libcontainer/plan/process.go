@@ -2,9 +2,6 @@ package plan
 
 import (
 	"encoding/binary"
-	"fmt"
-	"path"
-	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -44,7 +41,15 @@ func (p *Plan) Process(late *Late) (nsenter.Program, error) {
 // Idle is the second program of a container whose config has no process: it can
 // be created, but start is an error (config.md, process).
 func (p *Plan) Idle() nsenter.Program {
-	return nsenter.Program{{Op: nsenter.Session{}}, {Op: nsenter.ReportReady{}}, {Op: nsenter.Park{Fifo: p.fifo}}}
+	return append(nsenter.Program{{Op: nsenter.Session{}}}, p.ready()...)
+}
+
+// ready ends what create does and waits for start.
+func (p *Plan) ready() nsenter.Program {
+	if p.in.Park {
+		return nsenter.Program{{Op: nsenter.ReportReady{}}, {Op: nsenter.Park{Fifo: p.fifo}}}
+	}
+	return nsenter.Program{{Op: nsenter.ReportReady{}}, {Op: nsenter.Wait{Token: uint64(nsenter.TokenStart)}}}
 }
 
 type process struct {
@@ -59,15 +64,18 @@ func (b *process) add(field string, op nsenter.Op) {
 }
 
 func (b *process) compile() (nsenter.Program, error) {
+	if err := b.refuse(); err != nil {
+		return nil, err
+	}
 	b.program = make(nsenter.Program, 0, 32)
 	b.add("", nsenter.Session{Terminal: boolean(b.proc.Terminal)})
+	// Early: of the calls from a filter on, as few as possible should be our own.
+	b.add("", nsenter.CloseFrom{First: uint64(3 + b.plan.in.PreserveFDs)})
 	if err := b.attributes(); err != nil {
 		return nil, err
 	}
+	b.labels()
 	if err := b.limits(); err != nil {
-		return nil, err
-	}
-	if err := b.labels(); err != nil {
 		return nil, err
 	}
 	seccomp := b.late.Seccomp
@@ -79,7 +87,6 @@ func (b *process) compile() (nsenter.Program, error) {
 	if b.proc.NoNewPrivileges {
 		b.add("process.noNewPrivileges", nsenter.NoNewPrivs{})
 	}
-	b.add("", nsenter.CloseFrom{First: uint64(3 + b.plan.in.PreserveFDs)})
 	exec := b.exec()
 	h := b.plan.in.Spec.Hooks
 	if h == nil || len(h.StartContainer) == 0 {
@@ -89,17 +96,28 @@ func (b *process) compile() (nsenter.Program, error) {
 	if seccomp != nil && b.proc.NoNewPrivileges && seccomp.Notify {
 		b.seccomp() // davit has to fetch the listener before it lets go
 	}
-	b.add("", nsenter.ReportReady{})
-	if b.plan.in.Park {
-		b.add("", nsenter.Park{Fifo: b.plan.fifo})
-	} else {
-		b.add("", nsenter.Wait{Token: uint64(nsenter.TokenStart)})
-	}
+	b.program = append(b.program, b.plan.ready()...)
 	if seccomp != nil && b.proc.NoNewPrivileges && !seccomp.Notify {
 		b.seccomp() // as late as can be: only the exec itself has to pass
 	}
 	b.add("process.args", exec)
 	return b.program, nil
+}
+
+// refuse names what would be dropped otherwise.
+func (b *process) refuse() error {
+	linux := b.plan.in.Spec.Linux
+	switch {
+	case len(b.proc.Args) == 0:
+		return fail("process.args", "must have at least one entry")
+	case linux != nil && linux.Seccomp != nil && b.late.Seccomp == nil:
+		return fail("linux.seccomp", "there is no filter compiled for it")
+	case b.proc.ApparmorProfile != "" && b.late.AppArmor.Value == "":
+		return fail("process.apparmorProfile", "there is no way to change to profile %q", b.proc.ApparmorProfile)
+	case b.proc.SelinuxLabel != "" && !b.plan.in.Facts.SELinux:
+		return noSELinux("process.selinuxLabel")
+	}
+	return nil
 }
 
 func (b *process) seccomp() {
@@ -109,6 +127,9 @@ func (b *process) seccomp() {
 // attributes are those that a process passes on and that need no privilege, or that of the caller.
 func (b *process) attributes() error {
 	linux := b.plan.in.Spec.Linux
+	if err := b.affinity(); err != nil {
+		return err
+	}
 	if s := b.proc.Scheduler; s != nil {
 		attr, err := schedAttr(s)
 		if err != nil {
@@ -151,22 +172,18 @@ func (b *process) limits() error {
 		if err != nil {
 			return err
 		}
-		b.add(fmt.Sprintf("process.rlimits[%d] (%s)", i, l.Type), nsenter.Rlimit{Resource: r, Soft: l.Soft, Hard: l.Hard})
+		b.add(item("process.rlimits", i, l.Type), nsenter.Rlimit{Resource: r, Soft: l.Soft, Hard: l.Hard})
 	}
 	return nil
 }
 
-func (b *process) labels() error {
+func (b *process) labels() {
 	if l := b.proc.SelinuxLabel; l != "" {
-		if !b.plan.in.Facts.SELinux {
-			return &Error{"process.selinuxLabel", "SELinux is not enabled in this host's kernel", "remove the label, or boot with SELinux"}
-		}
 		b.add("process.selinuxLabel", nsenter.Label{File: "exec", Value: l})
 	}
-	if a := b.proc.ApparmorProfile; a != "" && b.late.AppArmor.Value != "" {
+	if b.proc.ApparmorProfile != "" {
 		b.add("process.apparmorProfile", nsenter.Label{File: b.late.AppArmor.File, Value: b.late.AppArmor.Value})
 	}
-	return nil
 }
 
 // credentials compiles the change to the process's user with exactly the capabilities of the config.
@@ -180,8 +197,8 @@ func (b *process) credentials() {
 		groups = binary.NativeEndian.AppendUint32(groups, g)
 	}
 	user := nsenter.User{UID: uint64(b.proc.User.UID), GID: uint64(b.proc.User.GID), Groups: groups, SetGroups: 1}
-	if b.plan.userns && len(groups) == 0 {
-		user.SetGroups = 2
+	if (b.plan.userns || b.plan.in.Facts.InUserNS) && len(groups) == 0 {
+		user.SetGroups = 2 // there may be none to drop, and no permission for it
 	}
 	b.add("process.user", user)
 	b.add("process.capabilities", nsenter.Capabilities{Effective: caps.effective, Permitted: caps.permitted, Inheritable: caps.inheritable, Ambient: caps.ambient})
@@ -199,43 +216,6 @@ func (b *process) available() uint64 {
 }
 
 func (b *process) exec() nsenter.Exec {
-	env := b.proc.Env
-	if lookupEnv(env, "HOME") == "" {
-		home := b.late.Home
-		if home == "" {
-			home = "/"
-		}
-		kept := make([]string, 0, len(env)+1)
-		for _, e := range env {
-			if !strings.HasPrefix(e, "HOME=") {
-				kept = append(kept, e)
-			}
-		}
-		env = append(kept, "HOME="+home)
-	}
+	env := environment(b.proc.Env, b.late.Home)
 	return nsenter.Exec{Paths: searchPath(b.proc.Args[0], env), Argv: b.proc.Args, Env: env}
-}
-
-// searchPath lists the files that execvp(3) would try, with the container's own PATH.
-func searchPath(name string, env []string) []string {
-	if strings.Contains(name, "/") {
-		return []string{name}
-	}
-	dirs := lookupEnv(env, "PATH")
-	if dirs == "" {
-		return []string{name}
-	}
-	var paths []string
-	for _, dir := range strings.Split(dirs, ":") {
-		if dir == "" {
-			dir = "." // an empty element is the current directory, environ(7)
-		}
-		paths = append(paths, path.Join(dir, name))
-	}
-	for i, p := range paths {
-		if !strings.HasPrefix(p, "/") {
-			paths[i] = "./" + p
-		}
-	}
-	return paths
 }

@@ -1,0 +1,212 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"davit/cgroups"
+	"davit/libcontainer/bundle"
+	"davit/libcontainer/plan"
+	"davit/libcontainer/process"
+	"davit/libcontainer/signals"
+	"davit/libcontainer/state"
+	"davit/nsenter"
+)
+
+// ExecOptions say how a process joins a container.
+type ExecOptions struct {
+	ProcessOptions
+	// Process makes the process from the container's configuration. What it returns is checked.
+	Process      func(*specs.Spec) (*specs.Process, error)
+	Detach       bool     // return when the process runs
+	IgnorePaused bool     // join even while the container is paused
+	Cgroups      []string // sub-cgroups to join instead of the container's: "path" for all hierarchies or "controller:path"
+}
+
+// Exec runs another process in a running container. Unless detached it waits
+// for its end, passing signals on, and returns the exit code as [Runtime.Run] does.
+func (rt *Runtime) Exec(id string, opts *ExecOptions) (int, error) {
+	var caught *signals.Pipe
+	if !opts.Detach {
+		var err error
+		if caught, err = catchForwarded(); err != nil {
+			return 1, err
+		}
+		defer caught.Close()
+	}
+	c, err := rt.open(id)
+	if err != nil {
+		return 1, err
+	}
+	defer c.close()
+	switch c.status() {
+	case specs.StateStopped:
+		return 1, &StatusError{Text: "cannot exec in a stopped container", Err: ErrNotRunning}
+	case state.StatePaused:
+		if !opts.IgnorePaused {
+			return 1, &StatusError{Text: "cannot exec in a paused container (use --ignore-paused to override)"}
+		}
+	}
+	e := &join{launch: launch{rt: rt, opts: &opts.ProcessOptions, detach: opts.Detach, record: c.record}, container: c, opts: opts}
+	if err := e.run(); err != nil {
+		e.abandon()
+		return 1, err
+	}
+	defer e.release()
+	if opts.Detach {
+		return 0, nil
+	}
+	ws, err := e.wait(caught, false)
+	return process.ExitCode(ws), err
+}
+
+// join launches a process in an existing container.
+type join struct {
+	launch
+	container *container
+	opts      *ExecOptions
+}
+
+func (e *join) run() error {
+	if err := e.startStage(); err != nil {
+		return err
+	}
+	if err := e.configure(); err != nil {
+		return err
+	}
+	if err := e.checkTerminal(); err != nil {
+		return err
+	}
+	if err := e.compile(); err != nil {
+		return err
+	}
+	if err := e.execute(e); err != nil {
+		return err
+	}
+	return e.execed()
+}
+
+// configure takes the container's configuration with the new process in it.
+func (e *join) configure() error {
+	raw, err := e.container.dir.LoadConfig()
+	if err != nil {
+		return err
+	}
+	spec, err := bundle.Parse(raw)
+	if err != nil {
+		return err
+	}
+	p, err := e.opts.Process(spec)
+	if err != nil {
+		return err
+	}
+	if err := bundle.CheckProcess(p, spec.Version); err != nil {
+		return err
+	}
+	spec.Process = p
+	spec.Hooks = nil // those are the container's, not the process's
+	e.spec = spec
+	return nil
+}
+
+func (e *join) compile() error {
+	facts, err := hostFacts(e.spec, e.record.Rootfs)
+	if err != nil {
+		return err
+	}
+	if e.cgroup, err = e.openCgroup(); err != nil {
+		return err
+	}
+	_, facts.IntoCgroup = e.cgroup.Dir()
+	e.plan, err = plan.CompileExec(&plan.Input{
+		ID: e.record.ID, Spec: e.spec, Bundle: e.record.Bundle, Rootfs: e.record.Rootfs, NoNewKeyring: e.record.NoNewKeyring,
+		PreserveFDs: e.opts.PreserveFDs, Facts: facts,
+	})
+	return err
+}
+
+// openCgroup opens the cgroups that the process joins: the container's, or those below that were asked for.
+func (e *join) openCgroup() (cgroups.Manager, error) {
+	paths := e.record.CgroupPaths
+	if len(e.opts.Cgroups) > 0 {
+		sub := make(map[string]string, len(paths))
+		for k, v := range paths {
+			sub[k] = v
+		}
+		for _, s := range e.opts.Cgroups {
+			if err := subCgroup(sub, paths, s); err != nil {
+				return nil, err
+			}
+		}
+		paths = sub
+	}
+	return cgroups.Open(paths, &cgroups.Config{OCIVersion: e.record.OCIVersion})
+}
+
+func subCgroup(sub, paths map[string]string, arg string) error {
+	controllers, dir, named := strings.Cut(arg, ":")
+	if !named {
+		dir = arg
+		for k := range paths {
+			if err := putSub(sub, paths, k, dir, arg); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, k := range strings.Split(controllers, ",") {
+		if err := putSub(sub, paths, k, dir, arg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func putSub(sub, paths map[string]string, controller, dir, arg string) error {
+	own, ok := paths[controller]
+	if !ok {
+		return fmt.Errorf("--cgroup %s: the container has no cgroup for controller %q", arg, controller)
+	}
+	at := path.Join(own, dir)
+	if at != own && !strings.HasPrefix(at, own+"/") {
+		return fmt.Errorf("--cgroup %s: is not a sub cgroup path", arg)
+	}
+	sub[controller] = at
+	return nil
+}
+
+func (e *join) cloned() error {
+	if _, into := e.cgroup.Dir(); !into {
+		if err := e.cgroup.Attach(e.pid); err != nil {
+			return err
+		}
+	}
+	e.joined = true
+	return nil
+}
+
+func (e *join) waiting(t nsenter.Token) error {
+	return fmt.Errorf("the stage waits for %s, which a joining process has no use for", t)
+}
+
+func (e *join) open(f *plan.FileRef) (int, error) {
+	if f.Kind != plan.InitPidfd {
+		return -1, fmt.Errorf("a plan asks for an unknown kind of descriptor (%d)", f.Kind)
+	}
+	fd, err := e.record.Init.Open()
+	if errors.Is(err, process.ErrGone) {
+		return -1, &StatusError{Text: "cannot exec in a stopped container", Err: ErrNotRunning}
+	}
+	return fd, err
+}
+
+// release lets go of the process.
+func (e *join) release() {
+	e.stage.Close()
+	e.closeTerminal()
+	e.cgroup.Close()
+}
