@@ -145,7 +145,7 @@ func TestBadRoot(t *testing.T) {
 
 // TestVersion reads it the way go-runc does.
 func TestVersion(t *testing.T) {
-	for _, args := range [][]string{{"--version"}, {"-v"}, {"version"}} {
+	for _, args := range [][]string{{"--version"}, {"-v"}, {"version"}, {"--version", "state", "ID"}} {
 		code, out, errs := davit(t, args...)
 		lines := strings.Split(out, "\n")
 		if code != 0 || errs != "" || len(lines) < 4 {

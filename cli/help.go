@@ -102,10 +102,12 @@ func (h *helpPrinter) usage(cmd *urfave.Command) {
 	fmt.Fprintf(h, "\n%sUsage:%s %s\n", h.bold, h.reset, synopsis(cmd))
 }
 
+const rootSynopsis = name + " [global options] COMMAND [options] [arguments]"
+
 // synopsis is how a command is invoked.
 func synopsis(cmd *urfave.Command) string {
 	if cmd.Root() == cmd {
-		return cmd.Name + " [global options] COMMAND [options] [arguments]"
+		return rootSynopsis
 	}
 	s := cmd.FullName()
 	if len(cmd.VisibleFlags()) > 1 { // --help is one

@@ -30,20 +30,12 @@ func TestListTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "" +
-		"ID                           PID         STATUS      BUNDLE                              CREATED                          OWNER\n" +
-		"web                          4711        running     /srv/web                            2026-08-01T12:30:00.123456789Z   root\n" +
-		`a-long-name-of-a-container   0           stopped     /srv/a\tb\nforged  1  running       2026-08-01T12:30:00.123456789Z   #4000000000` + "\n"
-	if !sameColumns(b.String(), want) {
+		"ID                           PID         STATUS      BUNDLE                          CREATED                          OWNER\n" +
+		"web                          4711        running     /srv/web                        2026-08-01T12:30:00.123456789Z   root\n" +
+		`a-long-name-of-a-container   0           stopped     /srv/a\tb\nforged  1  running   2026-08-01T12:30:00.123456789Z   #4000000000` + "\n"
+	if b.String() != want {
 		t.Errorf("got:\n%s", b.String())
 	}
-	if lines := strings.Count(b.String(), "\n"); lines != 3 {
-		t.Errorf("%d lines", lines)
-	}
-}
-
-// sameColumns compares tables whose widest bundle may pad differently.
-func sameColumns(a, b string) bool {
-	return strings.Join(strings.Fields(a), " ") == strings.Join(strings.Fields(b), " ")
 }
 
 func TestListEmpty(t *testing.T) {

@@ -54,10 +54,10 @@ func mapsRoot(uidMap string) bool {
 // uid 0 of a user namespace, and some of its calls carry no other variable than
 // XDG_RUNTIME_DIR; a root login inside an unprivileged system container has
 // USER=root, and there /run is its own.
-func (self identity) stateRoot() string {
-	unprivileged := self.euid != 0 || self.userNS && !(self.hasUser && self.user == "root")
-	if unprivileged && self.runtime != "" {
-		return filepath.Join(self.runtime, name)
+func (id identity) stateRoot() string {
+	unprivileged := id.euid != 0 || id.userNS && !(id.hasUser && id.user == "root")
+	if unprivileged && id.runtime != "" {
+		return filepath.Join(id.runtime, name)
 	}
 	return "/run/" + name
 }
