@@ -1,0 +1,150 @@
+package libcontainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"davit/cgroups"
+	"davit/libcontainer/state"
+)
+
+// Errors of pause and resume; the phrases are what engines look for.
+var (
+	ErrNotPaused = errors.New("container not paused")
+	ErrPaused    = errors.New("container paused")
+)
+
+// Pause stops all processes of a container until [Runtime.Resume].
+func (rt *Runtime) Pause(id string) error {
+	c, err := rt.lockAndLoad(id)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	switch st := c.status(); st {
+	case specs.StateRunning, specs.StateCreated:
+	case state.StatePaused:
+		return ErrPaused
+	default:
+		return &StatusError{Text: fmt.Sprintf("container not running or created: %s", st), Err: ErrNotRunning}
+	}
+	return c.withCgroup(cgroups.Manager.Freeze)
+}
+
+// Resume lets the processes of a paused container go on.
+func (rt *Runtime) Resume(id string) error {
+	c, err := rt.lockAndLoad(id)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if c.status() != state.StatePaused {
+		return ErrNotPaused
+	}
+	return c.withCgroup(cgroups.Manager.Thaw)
+}
+
+// withCgroup does something with the container's control groups.
+func (c *container) withCgroup(do func(cgroups.Manager) error) error {
+	m, err := c.cgroup()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return do(m)
+}
+
+// Processes lists the pids of all processes in a container, as the caller's PID namespace numbers them.
+func (rt *Runtime) Processes(id string) ([]int, error) {
+	c, err := rt.open(id)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	var pids []int
+	err = c.withCgroup(func(m cgroups.Manager) error {
+		pids, err = m.Pids(true)
+		return err
+	})
+	return pids, err
+}
+
+// Update changes limits of a container that isn't stopped. Fields that aren't set stay as they are.
+func (rt *Runtime) Update(id string, res *specs.LinuxResources) error {
+	c, err := rt.lockAndLoad(id)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if c.status() == specs.StateStopped {
+		return ErrNotRunning
+	}
+	return c.withCgroup(func(m cgroups.Manager) error { return m.Set(res) })
+}
+
+// Stats reads what the container's control groups count.
+func (rt *Runtime) Stats(id string) (*cgroups.Stats, error) {
+	c, err := rt.open(id)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	if c.status() == specs.StateStopped {
+		return nil, &StatusError{Text: fmt.Sprintf("container with id %s is not running", id), Err: ErrNotRunning}
+	}
+	var stats *cgroups.Stats
+	err = c.withCgroup(func(m cgroups.Manager) error {
+		stats, err = m.Stats()
+		return err
+	})
+	return stats, err
+}
+
+// Event is something that happens to a container: an out-of-memory kill if Stats is nil.
+type Event struct{ Stats *cgroups.Stats }
+
+// Events calls report for every out-of-memory kill, and with statistics every
+// interval, until the container has ended, ctx is done, or report fails.
+func (rt *Runtime) Events(ctx context.Context, id string, interval time.Duration, report func(Event) error) error {
+	c, err := rt.open(id)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if c.status() == specs.StateStopped {
+		return &StatusError{Text: fmt.Sprintf("container with id %s is not running", id), Err: ErrNotRunning}
+	}
+	return c.withCgroup(func(m cgroups.Manager) error { return watch(ctx, m, interval, report) })
+}
+
+func watch(ctx context.Context, m cgroups.Manager, interval time.Duration, report func(Event) error) error {
+	oom, err := m.OOM(ctx)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		var e Event
+		select {
+		case _, ok := <-oom:
+			if !ok {
+				return nil // the cgroup is gone or empty
+			}
+		case <-tick.C:
+			if e.Stats, err = m.Stats(); err != nil {
+				if errors.Is(err, cgroups.ErrNotExist) {
+					return nil
+				}
+				return err
+			}
+		}
+		if err := report(e); err != nil {
+			return err
+		}
+	}
+}
