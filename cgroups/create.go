@@ -199,29 +199,3 @@ func (g *group) undo() {
 	}
 	g.made = nil
 }
-
-// delegateFile lists the files that come with a delegated cgroup; since Linux 4.15.
-const delegateFile = "/sys/kernel/cgroup/delegate"
-
-// delegate gives the unified group to cfg.Owner, as far as runtime-spec's "Cgroup
-// ownership" goes: the directory and the kernel's list of files, those that exist.
-func (m *manager) delegate() error {
-	g := m.unified()
-	if m.cfg.Owner == nil || g == nil {
-		return nil
-	}
-	if err := g.open(); err != nil {
-		return err
-	}
-	names := []string{"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"}
-	if list, err := os.ReadFile(delegateFile); err == nil {
-		names = strings.Fields(string(list))
-	}
-	for _, name := range append(names, ".") {
-		err := unix.Fchownat(g.fd, name, int(*m.cfg.Owner), -1, unix.AT_SYMLINK_NOFOLLOW)
-		if err != nil && err != unix.ENOENT {
-			return fmt.Errorf("delegate cgroup to uid %d: chown %s: %w", *m.cfg.Owner, g.file(name), err)
-		}
-	}
-	return nil
-}

@@ -37,6 +37,15 @@ func (m *manager) Destroy() error {
 
 // remove removes the directory and all below it.
 func (g *group) remove(deadline time.Time) error {
+	if g.mount == "" { // recorded: open checks that it is a cgroup
+		if err := g.open(); err != nil {
+			if errors.Is(err, ErrNotExist) {
+				return nil
+			}
+			return err
+		}
+		g.close()
+	}
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := unix.Rmdir(g.dir)
 		if err == nil || err == unix.ENOENT {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Warning is something in a config that was ignored, as the spec permits.
@@ -26,6 +28,9 @@ func (e *WriteError) Error() string {
 	s := fmt.Sprintf("write %q to %s: %v", e.Value, e.Path, e.Err)
 	if e.Field == "" {
 		return s
+	}
+	if e.Err == unix.ENOENT {
+		s += "; this kernel doesn't offer the setting"
 	}
 	return e.Field + ": " + s
 }

@@ -29,8 +29,11 @@ func (m *manager) Kill(sig unix.Signal) error {
 	case err == nil && len(m.groups) > 1:
 		// In hybrid mode a process of the version 1 groups may have been moved
 		// elsewhere in the unified hierarchy; and one frozen there can't die.
-		if err = m.killRounds(); err == nil {
-			err = m.Thaw()
+		if err = m.killRounds(); err != nil {
+			return err
+		}
+		if err = m.Thaw(); isGone(err) {
+			return nil
 		}
 		return err
 	case errors.Is(err, unix.ENOENT):
@@ -99,6 +102,11 @@ func (m *manager) signalFrozen(sig unix.Signal) error {
 		}
 	}
 	return nil
+}
+
+// isGone tells an error that comes of a cgroup's removal.
+func isGone(err error) bool {
+	return errors.Is(err, ErrNotExist) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV)
 }
 
 // eventValue returns a value of a flat-keyed file such as cgroup.events.

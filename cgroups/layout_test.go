@@ -136,6 +136,9 @@ func TestOpenElsewhere(t *testing.T) {
 		if list, err := m.Pids(true); err == nil {
 			t.Errorf("%s: listed %d processes", dir, len(list))
 		}
+		if err := m.Destroy(); err == nil {
+			t.Errorf("%s: was destroyed", dir)
+		}
 		m.Close()
 	}
 }

@@ -356,6 +356,7 @@ func TestDestroyAfterACrash(t *testing.T) {
 
 // TestSharedParents: containers with relative paths come and go beside each other.
 func TestSharedParents(t *testing.T) {
+	needRoot(t)
 	const n = 4
 	errs := make(chan error, n)
 	for i := range n {
@@ -382,7 +383,6 @@ func TestSharedParents(t *testing.T) {
 			}()
 		}()
 	}
-	needRoot(t)
 	for range n {
 		if err := <-errs; err != nil {
 			t.Error(err)

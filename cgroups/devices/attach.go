@@ -3,7 +3,6 @@ package devices
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,9 +24,9 @@ func (p *Policy) Attach(dirfd int, fresh bool) error {
 	if err != nil {
 		return err
 	}
-	prog, err := load(code)
+	prog, err := load(programName, code)
 	if errors.Is(err, unix.EPERM) && raiseMemlock() {
-		prog, err = load(code)
+		prog, err = load(programName, code)
 	}
 	if err != nil {
 		return attachError("load", err)
@@ -35,7 +34,7 @@ func (p *Policy) Attach(dirfd int, fresh bool) error {
 	defer prog.close()
 	var old []program
 	if !fresh {
-		if old, err = attached(dirfd); err != nil {
+		if old, err = ours(dirfd); err != nil {
 			return attachError("query", err)
 		}
 	}
@@ -86,22 +85,26 @@ func raiseMemlock() bool {
 	return false
 }
 
-// pick returns the ids whose program has davit's name, opened.
-func pick(ids []uint32, open func(id uint32) (program, string, error)) ([]program, error) {
-	var ours []program
-	for _, id := range slices.Compact(ids) {
+// ours returns davit's programs in the cgroup itself, not those of its parents.
+func ours(dirfd int) ([]program, error) {
+	ids, err := attached(dirfd)
+	if err != nil {
+		return nil, err
+	}
+	var list []program
+	for _, id := range ids {
 		p, name, err := open(id)
 		if errors.Is(err, unix.ENOENT) {
 			continue // detached and gone meanwhile
 		}
 		if err != nil {
-			return ours, err
+			return list, err
 		}
 		if name != programName {
 			p.close()
 			continue
 		}
-		ours = append(ours, p)
+		list = append(list, p)
 	}
-	return ours, nil
+	return list, nil
 }

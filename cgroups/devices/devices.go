@@ -12,6 +12,12 @@
 // terminals, and /dev/net/tun, which VPN software in containers has come to rely on) and
 // mknod of any device are allowed as if listed right after the last entry about all
 // devices. What the list says after that entry, a denial too, has the last word.
+//
+// # Beside systemd
+//
+// In the unified hierarchy the policy is davit's own program on the container's cgroup.
+// systemd, which replaces the programs of its units at every daemon-reload, leaves it
+// alone: the kernel asks all programs from the root down and each must agree.
 package devices
 
 import (

@@ -17,12 +17,12 @@ type program struct{ *ebpf.Program }
 
 func (p program) close() { _ = p.Close() }
 
-func load(code []Instruction) (program, error) {
+func load(name string, code []Instruction) (program, error) {
 	insns, err := asm.AppendInstructions(nil, bytes.NewReader(encode(code)), binary.LittleEndian, "linux")
 	if err != nil {
 		return program{}, err
 	}
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: programName, Type: ebpf.CGroupDevice, License: programLicense, Instructions: insns})
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: name, Type: ebpf.CGroupDevice, License: programLicense, Instructions: insns})
 	return program{p}, err
 }
 
@@ -38,8 +38,8 @@ func detach(dirfd int, p program) error {
 	return link.RawDetachProgram(link.RawDetachProgramOptions{Target: dirfd, Program: p.Program, Attach: ebpf.AttachCGroupDevice})
 }
 
-// attached returns davit's programs in the cgroup itself.
-func attached(dirfd int) ([]program, error) {
+// attached returns the ids of the programs in the cgroup itself.
+func attached(dirfd int) ([]uint32, error) {
 	result, err := link.QueryPrograms(link.QueryOptions{Target: dirfd, Attach: ebpf.AttachCGroupDevice})
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func attached(dirfd int) ([]program, error) {
 	for _, p := range result.Programs {
 		ids = append(ids, uint32(p.ID))
 	}
-	return pick(ids, open)
+	return ids, nil
 }
 
 func open(id uint32) (program, string, error) {

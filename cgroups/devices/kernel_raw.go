@@ -35,7 +35,7 @@ func address[T any](pin *runtime.Pinner, p *T) uint64 {
 	return uint64(uintptr(unsafe.Pointer(p)))
 }
 
-func load(code []Instruction) (program, error) {
+func load(name string, code []Instruction) (program, error) {
 	insns, license := encode(code), []byte(programLicense+"\x00")
 	var pin runtime.Pinner
 	defer pin.Unpin()
@@ -52,7 +52,7 @@ func load(code []Instruction) (program, error) {
 		insns:     address(&pin, unsafe.SliceData(insns)),
 		license:   address(&pin, unsafe.SliceData(license)),
 	}
-	copy(attr.name[:], programName)
+	copy(attr.name[:len(attr.name)-1], name)
 	fd, err := bpf(unix.BPF_PROG_LOAD, &attr)
 	return program{fd}, err
 }
@@ -77,8 +77,8 @@ func detach(dirfd int, p program) error {
 	return err
 }
 
-// attached returns davit's programs in the cgroup itself.
-func attached(dirfd int) ([]program, error) {
+// attached returns the ids of the programs in the cgroup itself.
+func attached(dirfd int) ([]uint32, error) {
 	ids := make([]uint32, 64) // BPF_CGROUP_MAX_PROGS
 	var pin runtime.Pinner
 	defer pin.Unpin()
@@ -91,7 +91,7 @@ func attached(dirfd int) ([]program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pick(ids[:attr.count], open)
+	return ids[:attr.count], nil
 }
 
 func open(id uint32) (program, string, error) {

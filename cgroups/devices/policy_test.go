@@ -39,7 +39,7 @@ func emulate(rules []rule, q request) bool {
 
 // interpret executes a program as the kernel would, and fails on anything a verifier
 // would: an unknown instruction, an uninitialised register, a jump out or back.
-func interpret(t *testing.T, code []Instruction, q request) bool {
+func interpret(t testing.TB, code []Instruction, q request) bool {
 	t.Helper()
 	ctx := [...]uint32{uint32(q.access)<<16 | uint32(q.kind), q.major, q.minor}
 	var reg [11]uint64

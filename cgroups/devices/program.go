@@ -123,15 +123,46 @@ func (c *compiler) newLabel() label {
 	return label(len(c.places) - 1)
 }
 
+// finish resolves the jumps and leaves out what none of them leads to, such as rules behind
+// one that decides about every device: the verifier refuses dead code. All jumps are
+// forward, so one pass finds what is alive.
 func (c *compiler) finish() ([]Instruction, error) {
+	target := make([]int, len(c.code))
 	for _, j := range c.jumps {
-		off := c.places[j.to] - j.at - 1
-		if off > math.MaxInt16 {
-			return nil, ErrTooLong
-		}
-		c.code[j.at].Off = int16(off)
+		target[j.at] = c.places[j.to]
 	}
-	return c.code, nil
+	alive := make([]bool, len(c.code)+1)
+	alive[0] = true
+	moved := make([]int, len(c.code))
+	n := 0
+	for at, i := range c.code {
+		moved[at] = n
+		if !alive[at] {
+			continue
+		}
+		n++
+		if target[at] != 0 {
+			alive[target[at]] = true
+		}
+		if i.Op != opJump && i.Op != opExit {
+			alive[at+1] = true
+		}
+	}
+	code := make([]Instruction, 0, n)
+	for at, i := range c.code {
+		if !alive[at] {
+			continue
+		}
+		if target[at] != 0 {
+			off := moved[target[at]] - moved[at] - 1
+			if off > math.MaxInt16 {
+				return nil, ErrTooLong
+			}
+			i.Off = int16(off)
+		}
+		code = append(code, i)
+	}
+	return code, nil
 }
 
 // run compiles neighbouring rules of one verdict. Their order doesn't matter, so they are
