@@ -2,8 +2,6 @@ package plan
 
 import (
 	"encoding/binary"
-	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -12,8 +10,6 @@ import (
 
 	"davit/nsenter"
 )
-
-func modePtr(m os.FileMode) *os.FileMode { return &m }
 
 // schedAttr lays out struct sched_attr, sched_setattr(2).
 func schedAttr(s *specs.Scheduler) ([]byte, error) {
@@ -54,7 +50,7 @@ func schedAttr(s *specs.Scheduler) ([]byte, error) {
 		case specs.SchedFlagUtilClampMax:
 			flags |= 0x40
 		default:
-			return nil, fail(fmt.Sprintf("process.scheduler.flags[%d]", i), "unknown flag %q", f)
+			return nil, fail(item("process.scheduler.flags", i, ""), "unknown flag %q", f)
 		}
 	}
 	const size = 56 // SCHED_ATTR_SIZE_VER1
@@ -134,7 +130,7 @@ func memoryPolicy(p *specs.LinuxMemoryPolicy) (nsenter.MemoryPolicy, error) {
 		case specs.MpolFNumaBalancing:
 			op.Mode |= 1 << 13
 		default:
-			return op, fail(fmt.Sprintf("linux.memoryPolicy.flags[%d]", i), "unknown flag %q", f)
+			return op, fail(item("linux.memoryPolicy.flags", i, ""), "unknown flag %q", f)
 		}
 	}
 	var err error
@@ -204,5 +200,5 @@ func rlimit(i int, name string) (uint64, error) {
 	case "RTTIME":
 		return unix.RLIMIT_RTTIME, nil
 	}
-	return 0, fail(fmt.Sprintf("process.rlimits[%d].type", i), "unknown resource limit %q", name)
+	return 0, fail(item("process.rlimits", i, "")+".type", "unknown resource limit %q", name)
 }

@@ -46,7 +46,8 @@ func capabilities(cfg *specs.LinuxCapabilities, available, last uint64) (capabil
 	s.inheritable = m.mask("inheritable", cfg.Inheritable)
 	s.effective = m.mask("effective", cfg.Effective)
 	s.ambient = m.mask("ambient", cfg.Ambient)
-	// What capabilities(7) demands of the sets among each other.
+	// What capabilities(7) demands of the sets among each other; capset(2) takes no inheritable one beyond the bounding set.
+	s.inheritable = m.within("inheritable", s.inheritable, s.bounding, "bounding")
 	s.effective = m.within("effective", s.effective, s.permitted, "permitted")
 	s.ambient = m.within("ambient", s.ambient, s.permitted&s.inheritable, "permitted and inheritable")
 	return s, m.warnings

@@ -2,8 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -24,7 +24,7 @@ func (n *namespaces) made(flag uint64) bool { return n.created&flag != 0 }
 
 func (n *namespaces) field(flag uint64) string {
 	if i, ok := n.index[flag]; ok {
-		return fmt.Sprintf("linux.namespaces[%d]", i)
+		return item("linux.namespaces", i, "")
 	}
 	return "linux.namespaces"
 }
@@ -57,10 +57,10 @@ func sortNamespaces(list []specs.LinuxNamespace) (namespaces, error) {
 	for i, ns := range list {
 		flag := NamespaceFlag(ns.Type)
 		if flag == 0 {
-			return n, fail(fmt.Sprintf("linux.namespaces[%d].type", i), "unknown namespace type %q", ns.Type)
+			return n, fail(item("linux.namespaces", i, "")+".type", "unknown namespace type %q", ns.Type)
 		}
 		if n.has(flag) {
-			return n, fail(fmt.Sprintf("linux.namespaces[%d]", i), "the %s namespace is listed twice", ns.Type)
+			return n, fail(item("linux.namespaces", i, ""), "the %s namespace is listed twice", ns.Type)
 		}
 		if ns.Path != "" {
 			n.joined |= flag
@@ -81,6 +81,9 @@ func (c *compiler) enter() error {
 	c.plan.userns = c.ns.has(unix.CLONE_NEWUSER)
 	c.plan.PrivatePID = c.ns.made(unix.CLONE_NEWPID)
 	rootless := c.in.Facts.EUID != 0
+	if err := c.userNamespace(rootless); err != nil {
+		return err
+	}
 	if p := c.spec.Process; p != nil {
 		if p.OOMScoreAdj != nil {
 			// Before the user namespace: lowering it takes the caller's CAP_SYS_RESOURCE.
@@ -113,6 +116,27 @@ func (c *compiler) enter() error {
 	return nil
 }
 
+// userNamespace refuses what could only fail: without a user namespace an
+// unprivileged caller can make no other one, and without a mapping of its root
+// nobody could own what is made for the container.
+func (c *compiler) userNamespace(rootless bool) error {
+	const sysAdmin = 1 << unix.CAP_SYS_ADMIN
+	switch {
+	case rootless && !c.plan.userns && c.in.Facts.Capabilities&sysAdmin == 0:
+		return &Error{"linux.namespaces", "an unprivileged user needs a user namespace to make a container", `add {"type": "user"}, linux.uidMappings and linux.gidMappings`}
+	case !c.ns.made(unix.CLONE_NEWUSER):
+	case !mapsRoot(c.linux.UIDMappings):
+		return fail("linux.uidMappings", "there is no mapping for the container's root, containerID 0")
+	case !mapsRoot(c.linux.GIDMappings):
+		return fail("linux.gidMappings", "there is no mapping for the container's root group, containerID 0")
+	}
+	return nil
+}
+
+func mapsRoot(list []specs.LinuxIDMapping) bool {
+	return slices.ContainsFunc(list, func(m specs.LinuxIDMapping) bool { return m.ContainerID == 0 && m.Size > 0 })
+}
+
 // raiseLimits takes hard limits up while the stage is still privileged; setrlimit in the process phase then only lowers.
 func (c *compiler) raiseLimits(p *specs.Process) error {
 	if !c.plan.userns {
@@ -123,7 +147,7 @@ func (c *compiler) raiseLimits(p *specs.Process) error {
 		if err != nil {
 			return err
 		}
-		c.add(fmt.Sprintf("process.rlimits[%d]", i), nsenter.RaiseLimit{Resource: r, Hard: l.Hard})
+		c.add(item("process.rlimits", i, l.Type), nsenter.RaiseLimit{Resource: r, Hard: l.Hard})
 	}
 	return nil
 }
@@ -190,12 +214,7 @@ func (c *compiler) identity() error {
 // timeOffsets prints offsets as /proc/PID/timens_offsets takes them.
 func timeOffsets(offsets map[string]specs.LinuxTimeOffset) string {
 	var b strings.Builder
-	clocks := make([]string, 0, len(offsets))
-	for clock := range offsets {
-		clocks = append(clocks, clock)
-	}
-	sort.Strings(clocks)
-	for _, clock := range clocks {
+	for _, clock := range slices.Sorted(maps.Keys(offsets)) {
 		fmt.Fprintf(&b, "%s %d %d\n", clock, offsets[clock].Secs, offsets[clock].Nanosecs)
 	}
 	return b.String()
@@ -214,10 +233,10 @@ func (c *compiler) cgroupJoined(field string) {
 // come after the process is in its cgroup and before a cgroup mount shows it.
 // It does so once.
 func (c *compiler) cgroupNamespace() {
-	if !c.ns.made(unix.CLONE_NEWCGROUP) {
+	if !c.ns.made(unix.CLONE_NEWCGROUP) || c.unshared {
 		return
 	}
-	c.ns.created &^= unix.CLONE_NEWCGROUP
+	c.unshared = true
 	field := c.ns.field(unix.CLONE_NEWCGROUP)
 	c.cgroupJoined(field)
 	c.add(field, nsenter.Unshare{Flags: unix.CLONE_NEWCGROUP})

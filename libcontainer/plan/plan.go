@@ -138,7 +138,7 @@ type compiler struct {
 	plan  *Plan
 	ns    namespaces
 
-	chroot   bool            // the mount namespace isn't the container's own: nothing may be mounted in it
+	hostTree bool            // there is no mount namespace: nothing may be mounted
 	ownsDev  bool            // what is at /dev is the container's, not bound there
 	unshared bool            // the cgroup namespace is made
 	late     []nsenter.Instr // what makes mounts read-only when nothing has to be made in them any more
