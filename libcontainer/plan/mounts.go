@@ -1,9 +1,9 @@
 package plan
 
 import (
-	"fmt"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -13,85 +13,100 @@ import (
 
 func (c *compiler) mounts() error {
 	for i := range c.spec.Mounts {
-		if err := c.mount(fmt.Sprintf("mounts[%d] (%s)", i, c.spec.Mounts[i].Destination), &c.spec.Mounts[i]); err != nil {
+		m := &c.spec.Mounts[i]
+		if err := c.mount(item("mounts", i, m.Destination), i, m); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *compiler) mount(field string, m *specs.Mount) error {
+func (c *compiler) mount(field string, i int, m *specs.Mount) error {
 	o := parseOptions(m.Options)
-	if m.Type == "bind" {
-		o.bind = true
-	}
 	switch {
 	case o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0:
 		return fail(field, "idmapped mounts are not supported by this version of davit")
 	case o.copyUp:
 		return fail(field, "option tmpcopyup is not supported by this version of davit")
-	case path.Clean("/"+m.Destination) == "/":
+	case o.mixed:
+		return fail(field, "more than one kind of propagation is not supported by this version of davit")
+	case insideRoot(m.Destination) == "/":
 		return fail(field, "a mount on the root directory is not supported by this version of davit")
 	case o.remount:
-		return c.remount(field, m, o)
+		return c.remount(field, m, &o)
 	case o.bind:
-		return c.bind(field, m, o)
+		return c.bind(field, m, &o)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
-		return c.cgroupMount(field, m, o)
+		return c.cgroupMount(field, m, &o)
 	}
-	c.newMount(field, m, o)
+	c.newMount(field, i, m, &o)
 	return nil
 }
 
-func (c *compiler) remount(field string, m *specs.Mount, o mountOptions) error {
-	op := nsenter.Remount{Target: m.Destination, Flags: msFlags(o.merged()) | o.super, Propagation: o.propagation}
+// insideRoot is a path of the container, lexically clean. Relative destinations start at "/" (config.md, Mounts).
+func insideRoot(p string) string { return path.Clean("/" + p) }
+
+// remount has the meaning of MS_REMOUNT: all flags that aren't given are cleared, but for the one of access times.
+func (c *compiler) remount(field string, m *specs.Mount, o *mountOptions) error {
+	if o.tree != (attributes{}) {
+		return fail(field, "a remount changes one mount only, options of a whole tree such as rro have to be given when it is made")
+	}
+	op := nsenter.Remount{Target: m.Destination, Flags: o.own.msFlags() | o.super, Data: strings.Join(o.data, ","), Propagation: o.propagation}
 	if o.bind {
 		op.Flags |= unix.MS_BIND
-	}
-	for i, d := range o.data {
-		if i > 0 {
-			op.Data += ","
-		}
-		op.Data += d
 	}
 	c.add(field, op)
 	return nil
 }
 
-func (c *compiler) bind(field string, m *specs.Mount, o mountOptions) error {
+func (c *compiler) bind(field string, m *specs.Mount, o *mountOptions) error {
 	if m.Source == "" {
 		return fail(field, "a bind mount needs a source")
 	}
-	if len(o.data) > 0 {
-		return fail(field, "a bind mount takes no filesystem option such as %q", o.data[0])
+	if err := noFilesystemOption(field, o); err != nil {
+		return err
 	}
 	source := m.Source
 	if !filepath.IsAbs(source) {
 		source = filepath.Join(c.in.Bundle, source)
 	}
-	c.add(field, nsenter.Bind{
+	op := nsenter.Bind{
 		Target: m.Destination, Source: source, Fd: nsenter.None, Recursive: boolean(o.recursive),
-		Set: o.set, Clear: o.clear, RSet: o.rset, RClear: o.rclear, Propagation: o.propagation,
-	})
+		RSet: o.tree.set, RClear: o.tree.clear, Propagation: o.propagation,
+	}
+	if o.own != o.tree {
+		op.Set, op.Clear = o.own.set, o.own.clear
+	}
+	c.add(field, op)
 	return nil
 }
 
-func (c *compiler) newMount(field string, m *specs.Mount, o mountOptions) {
+// noFilesystemOption is for binds: they show a filesystem that is mounted already, whose options stay.
+func noFilesystemOption(field string, o *mountOptions) error {
+	if opt := o.filesystemOption(); opt != "" {
+		return fail(field, "option %q belongs to the filesystem, a bind mount of it can't change it", opt)
+	}
+	return nil
+}
+
+func (c *compiler) newMount(field string, i int, m *specs.Mount, o *mountOptions) {
 	op := nsenter.Mount{
-		Target: m.Destination, Type: m.Type, Source: m.Source, Options: o.data,
-		Attr: o.merged(), Super: o.super, Propagation: o.propagation,
+		Target: m.Destination, Type: m.Type, Source: m.Source, Options: fsOptions(o.data),
+		Attr: o.own.set, Super: o.super, Propagation: o.propagation,
 	}
 	if m.Type == "proc" || m.Type == "sysfs" {
 		// Where /proc or /sys is a link, the mount would end up in a place of the image's choice.
 		op.NoSymlinks = 1
 	}
 	switch {
-	case c.delayedReadOnly(m):
+	case !o.own.readOnly():
+	case c.readOnlyLast(i, m):
 		op.Attr &^= unix.MOUNT_ATTR_RDONLY
-	case op.Attr&unix.MOUNT_ATTR_RDONLY != 0 && ownSuperblock(m.Type):
+		c.late = append(c.late, nsenter.Instr{Field: field, Op: nsenter.Remount{Target: m.Destination, Flags: unix.MS_BIND | o.own.msFlags()}})
+	case ownSuperblock(m.Type):
 		op.Super |= unix.MS_RDONLY
 	}
-	if label := c.linux.MountLabel; label != "" && c.in.Facts.SELinux && m.Type != "proc" && m.Type != "sysfs" && m.Type != "mqueue" {
+	if label := c.linux.MountLabel; label != "" && m.Type != "proc" && m.Type != "sysfs" && m.Type != "mqueue" {
 		op.Options = append(op.Options[:len(op.Options):len(op.Options)], "context="+label)
 	}
 	c.add(field, op)
@@ -108,95 +123,24 @@ func ownSuperblock(fstype string) bool {
 	return true
 }
 
-func (c *compiler) delayedReadOnly(m *specs.Mount) bool {
-	if path.Clean("/"+m.Destination) != "/dev" || !c.ownsDev() {
+// readOnlyLast tells whether a read-only mount becomes so at the end only: a
+// tmpfs starts empty, so the mount points of later mounts have to be made in
+// it, and the container's devices in /dev. One that a later mount hides or
+// changes is left alone: at the end its path leads to that one.
+func (c *compiler) readOnlyLast(i int, m *specs.Mount) bool {
+	at := insideRoot(m.Destination)
+	if m.Type != "tmpfs" && !(at == "/dev" && c.ownsDev) {
 		return false
 	}
-	o := parseOptions(m.Options)
-	return !o.bind && !o.remount && o.merged()&unix.MOUNT_ATTR_RDONLY != 0
-}
-
-// cgroupMount compiles a mount of type cgroup: the hierarchies that the host
-// has, as the container sees them.
-func (c *compiler) cgroupMount(field string, m *specs.Mount, o mountOptions) error {
-	l := c.in.Facts.Cgroups
-	if l == nil {
-		return fail(field, "there are no cgroups to be mounted: the container has none")
-	}
-	// What is mounted is the container's own cgroup, which has to be there.
-	c.cgroupJoined(field)
-	c.cgroupNamespace()
-	if m.Type == "cgroup2" || len(l.V1) == 0 {
-		c.cgroup2Mount(field, m.Destination, o)
-		return nil
-	}
-	ro := o.set & unix.MOUNT_ATTR_RDONLY
-	attr := o.merged() | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
-	c.add(field, nsenter.Mount{Target: m.Destination, Type: "tmpfs", Source: "tmpfs", Options: []string{"mode=755"}, Attr: attr &^ ro, Propagation: o.propagation})
-	for i := range l.V1 {
-		h := &l.V1[i]
-		at := path.Join(m.Destination, path.Base(h.Mountpoint))
-		if err := c.hierarchy(field, at, h.Mountpoint, h.Controllers, h.Name, attr, o.propagation); err != nil {
-			return err
-		}
-		// Where controllers share a hierarchy each is found by its own name too.
-		for _, name := range h.Controllers {
-			if name != path.Base(h.Mountpoint) {
-				c.add(field, nsenter.Symlink{Path: path.Join(m.Destination, name), To: path.Base(h.Mountpoint)})
-			}
+	for j := i + 1; j < len(c.spec.Mounts); j++ {
+		if below(at, insideRoot(c.spec.Mounts[j].Destination)) {
+			return false
 		}
 	}
-	if l.Unified != "" {
-		c.cgroup2Mount(field, path.Join(m.Destination, path.Base(l.Unified)), o)
-	}
-	if ro != 0 {
-		// Last, because the hierarchies' mount points had to be made in it.
-		c.add(field, nsenter.Remount{Target: m.Destination, Flags: unix.MS_BIND | msFlags(attr)})
-	}
-	return nil
+	return true
 }
 
-// hierarchy mounts a version 1 hierarchy. With a cgroup namespace a new mount
-// shows the container's part of it; without one the container's cgroup is bound.
-func (c *compiler) hierarchy(field, at, mountpoint string, controllers []string, name string, attr, propagation uint64) error {
-	if c.cgroupNamespaceMade() {
-		options := controllers
-		if name != "" {
-			options = append(options[:len(options):len(options)], "name="+name)
-			if len(controllers) == 0 {
-				options = append([]string{"none"}, options...)
-			}
-		}
-		c.add(field, nsenter.Mount{Target: at, Type: "cgroup", Source: "cgroup", Options: options, Attr: attr, Propagation: propagation})
-		return nil
-	}
-	key := "name=" + name
-	if len(controllers) > 0 {
-		key = controllers[0]
-	}
-	own, ok := c.in.Facts.CgroupPaths[key]
-	if !ok {
-		return fail(field, "the container has no cgroup in the hierarchy at %s", mountpoint)
-	}
-	c.add(field, nsenter.Bind{Target: at, Source: own, Fd: nsenter.None, Set: attr &^ atime, Propagation: propagation})
-	return nil
-}
-
-func (c *compiler) cgroup2Mount(field, at string, o mountOptions) {
-	attr := o.merged()
-	if c.cgroupNamespaceMade() {
-		c.add(field, nsenter.Mount{Target: at, Type: "cgroup2", Source: "cgroup", Options: o.data, Attr: attr, Propagation: o.propagation})
-		return
-	}
-	source := c.in.Facts.Cgroups.Unified
-	if own, ok := c.in.Facts.CgroupPaths[""]; ok {
-		source = own
-	}
-	c.add(field, nsenter.Bind{Target: at, Source: source, Fd: nsenter.None, Recursive: 1, Set: attr &^ atime, Propagation: o.propagation})
-}
-
-// cgroupNamespaceMade tells whether the container has a cgroup namespace of its own, new or joined.
-func (c *compiler) cgroupNamespaceMade() bool {
-	_, ok := c.ns.index[unix.CLONE_NEWCGROUP]
-	return ok
+// below tells whether a clean path is dir or inside of it.
+func below(p, dir string) bool {
+	return p == dir || strings.HasPrefix(p, dir) && p[len(dir)] == '/'
 }
