@@ -1,8 +1,8 @@
 package plan
 
 import (
-	"fmt"
 	"path"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -10,51 +10,40 @@ import (
 	"davit/nsenter"
 )
 
-// ownsDev tells whether /dev is the container's: where the config binds some other /dev there, that one is left as it is.
-func (c *compiler) ownsDev() bool {
-	for i := range c.spec.Mounts {
-		m := &c.spec.Mounts[i]
-		if path.Clean("/"+m.Destination) == "/dev" {
-			o := parseOptions(m.Options)
-			if o.bind || m.Type == "bind" {
-				return false
-			}
+// ownsDev tells whether what ends up at /dev is the container's own: the
+// rootfs's, or a new filesystem. Where the config binds some other /dev there,
+// that one is left as it is, but for devices that the config lists.
+func ownsDev(mounts []specs.Mount) bool {
+	owns := true
+	for i := range mounts {
+		if insideRoot(mounts[i].Destination) != "/dev" {
+			continue
+		}
+		if o := parseOptions(mounts[i].Options); !o.remount {
+			owns = !o.bind
 		}
 	}
-	return true
-}
-
-// defaultDevices are supplied to every container (config-linux.md, Default Devices).
-func defaultDevices() []specs.LinuxDevice {
-	mode, zero := modePtr(0o666), uint32(0)
-	device := func(p string, major, minor int64) specs.LinuxDevice {
-		return specs.LinuxDevice{Path: p, Type: "c", Major: major, Minor: minor, FileMode: mode, UID: &zero, GID: &zero}
-	}
-	return []specs.LinuxDevice{
-		device("/dev/null", 1, 3), device("/dev/random", 1, 8), device("/dev/full", 1, 7),
-		device("/dev/tty", 5, 0), device("/dev/zero", 1, 5), device("/dev/urandom", 1, 9),
-	}
+	return owns
 }
 
 func (c *compiler) devices() error {
-	listed := make(map[string]bool, len(c.linux.Devices))
 	for i := range c.linux.Devices {
 		d := &c.linux.Devices[i]
-		listed[path.Clean(d.Path)] = true
-		if path.Clean(d.Path) == "/dev/ptmx" {
-			continue // always the container's own, below
+		field := item("linux.devices", i, d.Path)
+		if path.Clean(d.Path) == "/dev/ptmx" && c.ownsDev {
+			if d.Type == "p" || d.Type == "b" || d.Major != 5 || d.Minor != 2 {
+				return fail(field, "/dev/ptmx is the multiplexer of the container's terminals, 5:2")
+			}
+			continue // the container's own, below
 		}
-		if err := c.device(fmt.Sprintf("linux.devices[%d] (%s)", i, d.Path), d); err != nil {
+		if err := c.device(field, d); err != nil {
 			return err
 		}
 	}
-	for _, d := range defaultDevices() {
-		if !listed[d.Path] {
-			if err := c.device("", &d); err != nil {
-				return err
-			}
-		}
+	if !c.ownsDev {
+		return nil
 	}
+	c.defaultDevices()
 	// The multiplexer of the container's own devpts (config-linux.md), whatever the image has there.
 	c.add("", nsenter.Symlink{Path: "/dev/ptmx", To: "pts/ptmx", Replace: 1})
 	for _, l := range [...][2]string{{"/dev/fd", "/proc/self/fd"}, {"/dev/stdin", "/proc/self/fd/0"}, {"/dev/stdout", "/proc/self/fd/1"},
@@ -62,6 +51,20 @@ func (c *compiler) devices() error {
 		c.add("", nsenter.Symlink{Path: l[0], To: l[1]})
 	}
 	return nil
+}
+
+// defaultDevices supplies every container with what it can rely on
+// (config-linux.md, Default Devices), unless the config has its own idea of it.
+func (c *compiler) defaultDevices() {
+	for _, d := range [...]struct {
+		path         string
+		major, minor uint64
+	}{{"/dev/null", 1, 3}, {"/dev/random", 1, 8}, {"/dev/full", 1, 7}, {"/dev/tty", 5, 0}, {"/dev/zero", 1, 5}, {"/dev/urandom", 1, 9}} {
+		listed := func(l specs.LinuxDevice) bool { return path.Clean(l.Path) == d.path }
+		if !slices.ContainsFunc(c.linux.Devices, listed) {
+			c.node("", nsenter.Mknod{Path: d.path, Mode: unix.S_IFCHR | 0o666, Device: d.major<<32 | d.minor})
+		}
+	}
 }
 
 func (c *compiler) device(field string, d *specs.LinuxDevice) error {
@@ -86,11 +89,6 @@ func (c *compiler) device(field string, d *specs.LinuxDevice) error {
 		}
 		number = uint64(d.Major)<<32 | uint64(d.Minor)
 	}
-	// mknod(2) of devices is the initial user namespace's, user_namespaces(7).
-	if d.Type != "p" && (c.plan.userns || c.in.Facts.InUserNS || c.in.Facts.EUID != 0) {
-		c.add(field, nsenter.BindDevice{Path: d.Path, Source: d.Path, Mode: mode, Device: number})
-		return nil
-	}
 	op := nsenter.Mknod{Path: d.Path, Mode: mode, Device: number}
 	if d.UID != nil {
 		op.UID = uint64(*d.UID)
@@ -98,6 +96,20 @@ func (c *compiler) device(field string, d *specs.LinuxDevice) error {
 	if d.GID != nil {
 		op.GID = uint64(*d.GID)
 	}
-	c.add(field, op)
+	c.node(field, op)
 	return nil
+}
+
+// node makes a device available. In a user namespace there is no mknod(2) but
+// for FIFOs, user_namespaces(7): the host's node is bound, with its owner and mode.
+// Where nothing may be mounted, or the host's nodes are there already, mknod
+// leaves one that exists alone and sees that it is the right one.
+func (c *compiler) node(field string, op nsenter.Mknod) {
+	foreign := c.plan.userns || c.in.Facts.InUserNS || c.in.Facts.EUID != 0
+	there := c.hostTree || !c.ownsDev && below(path.Clean(op.Path), "/dev")
+	if foreign && !there && op.Mode&unix.S_IFMT != unix.S_IFIFO {
+		c.add(field, nsenter.BindDevice{Path: op.Path, Source: op.Path, Mode: op.Mode, Device: op.Device})
+		return
+	}
+	c.add(field, op)
 }
