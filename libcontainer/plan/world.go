@@ -1,9 +1,10 @@
 package plan
 
 import (
-	"fmt"
+	"maps"
 	"path"
-	"sort"
+	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -19,20 +20,16 @@ func (c *compiler) filesystems() error {
 	if err := c.root(); err != nil {
 		return err
 	}
+	c.ownsDev = ownsDev(c.spec.Mounts)
 	if err := c.mounts(); err != nil {
 		return err
 	}
 	c.cgroupNamespace()
-	if c.ownsDev() {
-		if err := c.devices(); err != nil {
-			return err
-		}
+	if err := c.devices(); err != nil {
+		return err
 	}
 	c.terminal()
-	c.workingDirectory()
-	c.homeDirectory()
-	c.hooks()
-	if err := c.sysctls(); err != nil {
+	if err := c.prepare(); err != nil {
 		return err
 	}
 	c.paths()
@@ -42,84 +39,79 @@ func (c *compiler) filesystems() error {
 
 // hostMounts is for a container in the caller's mount namespace: nothing may be mounted there.
 func (c *compiler) hostMounts() error {
-	const reason = "would change the host's mounts: it needs a mount namespace"
+	field := ""
 	switch {
 	case len(c.spec.Mounts) > 0:
-		return fail("mounts", reason)
+		field = "mounts"
 	case len(c.linux.MaskedPaths) > 0:
-		return fail("linux.maskedPaths", reason)
+		field = "linux.maskedPaths"
 	case len(c.linux.ReadonlyPaths) > 0:
-		return fail("linux.readonlyPaths", reason)
+		field = "linux.readonlyPaths"
 	case c.linux.RootfsPropagation != "":
-		return fail("linux.rootfsPropagation", reason)
+		field = "linux.rootfsPropagation"
 	case c.spec.Root.Readonly:
-		return fail("root.readonly", reason)
+		field = "root.readonly"
 	case c.spec.Process != nil && c.spec.Process.Terminal:
-		return fail("process.terminal", reason)
+		field = "process.terminal"
 	}
+	if field != "" {
+		return &Error{field, "would change the host's mounts: it needs a mount namespace", `add {"type": "mount"} to linux.namespaces`}
+	}
+	c.hostTree, c.ownsDev = true, true
 	c.add("root.path", nsenter.Rootfs{Path: c.in.Rootfs})
 	c.cgroupNamespace()
-	c.workingDirectory()
-	c.homeDirectory()
-	c.hooks()
-	if err := c.sysctls(); err != nil {
+	if err := c.devices(); err != nil {
+		return err
+	}
+	if err := c.prepare(); err != nil {
 		return err
 	}
 	c.add("root.path", nsenter.Chroot{})
 	return nil
 }
 
-func rootPropagation(value string) (uint64, error) {
-	switch value {
-	case "", "rslave":
-		// By default nothing that the container mounts reaches the host, and unmounts on the host reach the container.
-		return unix.MS_SLAVE | unix.MS_REC, nil
-	case "slave":
-		return unix.MS_SLAVE, nil
-	case "private":
-		return unix.MS_PRIVATE, nil
-	case "rprivate":
-		return unix.MS_PRIVATE | unix.MS_REC, nil
-	case "shared":
-		return unix.MS_SHARED, nil
-	case "rshared":
-		return unix.MS_SHARED | unix.MS_REC, nil
-	case "unbindable":
-		return unix.MS_UNBINDABLE, nil
-	case "runbindable":
-		return unix.MS_UNBINDABLE | unix.MS_REC, nil
-	}
-	return 0, fail("linux.rootfsPropagation", "unknown propagation %q", value)
+// prepare compiles what comes between the mounts and what makes them read-only.
+func (c *compiler) prepare() error {
+	c.workingDirectory()
+	c.homeDirectory()
+	c.hooks()
+	return c.sysctls()
 }
 
 // RootfsMountNeeded tells whether the mount that holds the rootfs stays shared
 // with the host under a linux.rootfsPropagation unless it is changed by its own path.
-func RootfsMountNeeded(value string) bool {
-	flags, err := rootPropagation(value)
-	return err == nil && (flags&unix.MS_REC == 0 || flags&unix.MS_SHARED != 0)
-}
+func RootfsMountNeeded(value string) bool { return propagation(value)&unix.MS_SHARED != 0 }
 
+// root compiles how mounts propagate from and to the host, and the container's root.
+//
+// By default the host's later mounts and unmounts reach the container, and
+// nothing that the container mounts reaches the host. linux.rootfsPropagation
+// is about the container's root mount; it is set there when it has become the
+// root (pivot). Only "shared" has to leave the peer groups with the host, for
+// the bind mounts that propagate both ways, and a recursive "private" means
+// every mount of the container from the beginning.
 func (c *compiler) root() error {
 	const field = "linux.rootfsPropagation"
-	flags, err := rootPropagation(c.linux.RootfsPropagation)
-	if err != nil {
-		return err
-	}
-	if flags&unix.MS_UNBINDABLE != 0 {
-		// Unbindable mounts can't be cloned into the container; the root becomes so at the end.
-		flags = unix.MS_PRIVATE | flags&msRec
-	}
-	c.add(field, nsenter.Propagation{Path: "/", Flags: flags})
-	if RootfsMountNeeded(c.linux.RootfsPropagation) {
+	flags := uint64(unix.MS_SLAVE) | msRec
+	value := c.linux.RootfsPropagation
+	wanted := propagation(value)
+	switch {
+	case value == "":
+	case wanted == 0:
+		return fail(field, "unknown propagation %q", value)
+	case wanted == unix.MS_PRIVATE|msRec:
+		flags = wanted
+	case RootfsMountNeeded(value):
 		if c.in.Facts.RootfsMount == "" {
 			return fail(field, "the mount that holds the rootfs is not known")
 		}
-		// What is attached below a shared mount would appear on the host, and pivot_root(2) refuses it.
-		own := uint64(unix.MS_PRIVATE)
-		if flags&unix.MS_SLAVE != 0 {
-			own = unix.MS_SLAVE
-		}
-		c.add(field, nsenter.Propagation{Path: c.in.Facts.RootfsMount, Flags: own})
+		// What is attached below a shared mount would appear on the host, and pivot_root(2) refuses one.
+		c.add(field, nsenter.Propagation{Path: "/", Flags: wanted})
+		c.add(field, nsenter.Propagation{Path: c.in.Facts.RootfsMount, Flags: unix.MS_PRIVATE})
+		flags = 0
+	}
+	if flags != 0 {
+		c.add(field, nsenter.Propagation{Path: "/", Flags: flags})
 	}
 	c.add("root.path", nsenter.Rootfs{Path: c.in.Rootfs, Clone: 1})
 	return nil
@@ -146,7 +138,7 @@ func (c *compiler) workingDirectory() {
 }
 
 func (c *compiler) homeDirectory() {
-	if p := c.spec.Process; p != nil && lookupEnv(p.Env, "HOME") == "" {
+	if p := c.spec.Process; p != nil && !hasHome(p.Env) {
 		c.plan.Passwd = true
 		c.add("process.user", nsenter.SendFile{Path: "etc/passwd", Kind: uint64(nsenter.FilePasswd)})
 	}
@@ -165,13 +157,8 @@ func (c *compiler) hooks() {
 
 // sysctls compiles linux.sysctl in the order of the keys; the config check has seen to it that all are namespaced.
 func (c *compiler) sysctls() error {
-	keys := make([]string, 0, len(c.linux.Sysctl))
-	for k := range c.linux.Sysctl {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		field := fmt.Sprintf("linux.sysctl[%q]", k)
+	for _, k := range slices.Sorted(maps.Keys(c.linux.Sysctl)) {
+		field := "linux.sysctl[" + strconv.Quote(k) + "]"
 		p := "sys/" + sysctlPath(k)
 		if path.Clean(p) != p || !strings.HasPrefix(p, "sys/") {
 			return fail(field, "is no name of a kernel parameter")
@@ -201,21 +188,16 @@ func sysctlPath(key string) string {
 
 func (c *compiler) paths() {
 	var label string
-	if c.in.Facts.SELinux && c.linux.MountLabel != "" {
+	if c.linux.MountLabel != "" {
 		label = "context=" + c.linux.MountLabel
 	}
 	for i, p := range c.linux.MaskedPaths {
-		c.add(fmt.Sprintf("linux.maskedPaths[%d]", i), nsenter.Mask{Path: p, Label: label})
+		c.add(item("linux.maskedPaths", i, ""), nsenter.Mask{Path: p, Label: label})
 	}
 	for i, p := range c.linux.ReadonlyPaths {
-		c.add(fmt.Sprintf("linux.readonlyPaths[%d]", i), nsenter.ReadOnly{Path: p})
+		c.add(item("linux.readonlyPaths", i, ""), nsenter.ReadOnly{Path: p})
 	}
-	for i, m := range c.spec.Mounts {
-		// A read-only /dev had to be writable until its nodes were made.
-		if c.delayedReadOnly(&m) {
-			c.add(fmt.Sprintf("mounts[%d].options", i), nsenter.ReadOnly{Path: m.Destination})
-		}
-	}
+	c.plan.World = append(c.plan.World, c.late...)
 	if c.spec.Root.Readonly {
 		c.add("root.readonly", nsenter.RootAttr{Set: unix.MOUNT_ATTR_RDONLY})
 	}
@@ -223,17 +205,10 @@ func (c *compiler) paths() {
 
 func (c *compiler) pivot() {
 	c.add("root.path", nsenter.Pivot{NoPivot: boolean(c.in.NoPivot)})
-	if v := c.linux.RootfsPropagation; v != "" && v != "rslave" {
-		flags, _ := rootPropagation(v) // root() has seen it
+	switch flags := propagation(c.linux.RootfsPropagation); flags {
+	case 0, unix.MS_SLAVE, unix.MS_SLAVE | msRec, unix.MS_PRIVATE | msRec:
+		// What root has set for all mounts.
+	default:
 		c.add("linux.rootfsPropagation", nsenter.RootPropagation{Flags: flags})
 	}
-}
-
-func lookupEnv(env []string, name string) string {
-	for i := len(env) - 1; i >= 0; i-- {
-		if v, ok := strings.CutPrefix(env[i], name+"="); ok {
-			return v
-		}
-	}
-	return ""
 }
