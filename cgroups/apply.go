@@ -51,7 +51,7 @@ func (m *manager) apply(writes []Write) (done []Write, err error) {
 			switch {
 			case err == nil:
 				done = append(done, w)
-			case errors.Is(err, unix.EINVAL):
+			case errors.Is(err, unix.EINVAL) && w.Controller != devicesController: // there, order counts
 				later = append(later, w)
 				if first == nil {
 					first = err

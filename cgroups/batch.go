@@ -209,11 +209,13 @@ func isPageSize(s string) bool {
 	return true
 }
 
-// network: both controllers exist in version 1 only.
+// network: both controllers exist in version 1 only. A class of 0 is none, which needs no
+// controller; where there is one it is written, as a new cgroup has its parent's.
 func (b *batch) network(n *specs.LinuxNetwork) {
 	if n.ClassID != nil {
-		w := Write{File: "net_cls.classid", Value: strconv.FormatUint(uint64(*n.ClassID), 10), Field: "network.classID", Default: *n.ClassID == 0}
-		b.on("net_cls", "").add(w)
+		c := b.on("net_cls", "")
+		c.add(Write{File: "net_cls.classid", Value: strconv.FormatUint(uint64(*n.ClassID), 10), Field: "network.classID",
+			Default: *n.ClassID == 0 && !c.known})
 	}
 	for i, p := range n.Priorities {
 		field := fmt.Sprintf("network.priorities[%d]", i)

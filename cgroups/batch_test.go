@@ -198,6 +198,7 @@ var goldens = []golden{
 	{"net_cls and net_prio", onV1, "", `{"network":{"classID":1048577,"priorities":[{"name":"eth0","priority":500},{"name":"eth1","priority":1000}]}}`, []string{
 		"net_cls.classid=1048577 network.classID", "net_prio.ifpriomap=eth0 500 network.priorities[0]", "net_prio.ifpriomap=eth1 1000 network.priorities[1]"}, ""},
 	{"net_cls", onV2, "", `{"network":{"classID":1}}`, nil, "linux.resources.network.classID: the net_cls controller is not available on cgroup v2"},
+	{"net_cls 0", onV1, "", `{"network":{"classID":0}}`, []string{"net_cls.classid=0 network.classID"}, ""},
 	{"net_cls 0", onV2, "", `{"network":{"classID":0}}`, nil, ""},
 	{"net_prio", onHybrid, "", `{"network":{"priorities":[{"name":"lo","priority":1}]}}`, nil, "the net_prio controller is not available"},
 	{"net_prio of no interface", onV1, "", `{"network":{"priorities":[{"name":"a b","priority":1}]}}`, nil, "network.priorities[0].name"},

@@ -25,6 +25,9 @@ func Owner(spec *specs.Spec) *uint32 {
 	uid := spec.Process.User.UID
 	inUserNS := slices.ContainsFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace })
 	if !inUserNS {
+		if uid == 0 {
+			return nil // as it is
+		}
 		return &uid
 	}
 	for _, m := range spec.Linux.UIDMappings {
