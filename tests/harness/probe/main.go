@@ -1,5 +1,5 @@
 // Command probe runs inside containers and tells what busybox can't: the
-// outcome of raw system calls, scheduling attributes, open descriptors.
+// outcome of raw system calls, scheduling attributes, keyrings, executables behind /proc.
 package main
 
 import (
@@ -19,8 +19,6 @@ func main() {
 	}
 	args := os.Args[2:]
 	switch os.Args[1] {
-	case "fds":
-		fds()
 	case "syscall":
 		rawSyscall(args)
 	case "attributes":
@@ -47,17 +45,6 @@ func number(s string) uintptr {
 		fatal(err.Error())
 	}
 	return uintptr(n)
-}
-
-// fds prints the numbers of the open descriptors.
-func fds() {
-	var open []string
-	for fd := range 1024 {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
-			open = append(open, strconv.Itoa(fd))
-		}
-	}
-	fmt.Println(strings.Join(open, " "))
 }
 
 // rawSyscall calls a number with up to six numeric arguments and prints the error's name, or "ok".
