@@ -64,6 +64,7 @@ run: davit packages-run  ## make a bundle with busybox and run it
 
 test: lint davit packages-test  ## everything that this host can run; as root for all of it
 	DAVIT=$(CURDIR)/davit $(GO) test -tags $(TAGS) -timeout 30m ./...
+	$(GO) test -tags $(TAGS),cilium_ebpf ./cgroups/devices
 
 unit: $(STAGE)  ## the tests that need no root
 	$(GO) test -tags $(TAGS) $$($(GO) list ./... | grep -v /tests/)

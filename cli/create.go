@@ -29,6 +29,9 @@ davit create --bundle /srv/web --console-socket /run/web.sock --pid-file /run/we
 		Action: a.action(1, 1, func(args []string) error {
 			rt, err := a.runtime()
 			if err == nil {
+				opts.ListenFDs, err = libcontainer.ListenFDs()
+			}
+			if err == nil {
 				err = rt.Create(args[0], &opts)
 			}
 			if err != nil {
@@ -45,6 +48,7 @@ func createFlags(o *libcontainer.CreateOptions) []urfave.Flag {
 		&urfave.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "the bundle is in `DIR` (default the working directory)", Destination: &o.Bundle},
 		&urfave.StringFlag{Name: "console-socket", Usage: "send the terminal's master to the UNIX socket `PATH`", Destination: &o.ConsoleSocket},
 		&urfave.StringFlag{Name: "pid-file", Usage: "write the process's pid to `FILE`", Destination: &o.PIDFile},
+		&urfave.StringFlag{Name: "pidfd-socket", Usage: "send a pidfd of the process to the UNIX socket `PATH`", Destination: &o.PidfdSocket},
 		&urfave.BoolFlag{Name: "no-pivot", Usage: "move the root instead of pivot_root(2): for a root filesystem on ramfs; less isolated", Destination: &o.NoPivot},
 		&urfave.BoolFlag{Name: "no-new-keyring", Usage: "keep the caller's session keyring", Destination: &o.NoNewKeyring},
 		&urfave.IntFlag{Name: "preserve-fds", Usage: "pass `N` more file descriptors on, from 3", Destination: &o.PreserveFDs, Validator: checkCount},

@@ -29,6 +29,9 @@ davit delete web`,
 		Action: a.action(1, 1, func(args []string) error {
 			rt, err := a.runtime()
 			if err == nil {
+				opts.ListenFDs, err = libcontainer.ListenFDs()
+			}
+			if err == nil {
 				a.code, err = rt.Run(args[0], &opts)
 			}
 			if err != nil {

@@ -31,7 +31,7 @@ type boot struct {
 
 // boot makes the container up to its exec. The caller continues with the stage, or closes it.
 func (rt *Runtime) boot(id string, opts *CreateOptions, park, detach bool) (*boot, error) {
-	b := &boot{launch: launch{rt: rt, opts: &opts.ProcessOptions, detach: detach}, id: id, opts: opts, park: park}
+	b := &boot{launch: launch{rt: rt, opts: &opts.ProcessOptions, kind: "standard", detach: detach}, id: id, opts: opts, park: park}
 	if err := b.run(); err != nil {
 		b.undo()
 		return nil, err
@@ -114,7 +114,7 @@ func (b *boot) compile() error {
 	}
 	b.plan, err = plan.Compile(&plan.Input{
 		ID: b.id, Spec: b.spec, Bundle: b.bundle.Dir, Rootfs: b.bundle.Rootfs,
-		NoPivot: b.opts.NoPivot, NoNewKeyring: b.opts.NoNewKeyring, PreserveFDs: b.opts.PreserveFDs, Park: b.park, Facts: facts,
+		NoPivot: b.opts.NoPivot, NoNewKeyring: b.opts.NoNewKeyring, Inherited: b.opts.extra(), ExtraEnv: b.opts.environment(), Park: b.park, Facts: facts,
 	})
 	return err
 }
@@ -129,7 +129,7 @@ func (b *boot) createCgroup() error {
 }
 
 func cgroupConfig(rt *Runtime, id string, spec *specs.Spec) *cgroups.Config {
-	cfg := &cgroups.Config{ID: id, OCIVersion: spec.Version, Rootless: rt.opts.Rootless,
+	cfg := &cgroups.Config{ID: id, OCIVersion: spec.Version, Rootless: rt.opts.Rootless, Owner: cgroups.Owner(spec),
 		Warn: func(w cgroups.Warning) { rt.log.Warn(w.String()) }}
 	if spec.Linux != nil {
 		cfg.Path, cfg.Resources = spec.Linux.CgroupsPath, spec.Linux.Resources

@@ -51,7 +51,7 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (int, error) {
 			return 1, &StatusError{Text: "cannot exec in a paused container (use --ignore-paused to override)"}
 		}
 	}
-	e := &join{launch: launch{rt: rt, opts: &opts.ProcessOptions, detach: opts.Detach, record: c.record}, container: c, opts: opts}
+	e := &join{launch: launch{rt: rt, opts: &opts.ProcessOptions, kind: "setns", detach: opts.Detach, record: c.record}, container: c, opts: opts}
 	if err := e.run(); err != nil {
 		e.abandon()
 		return 1, err
@@ -124,7 +124,7 @@ func (e *join) compile() error {
 	_, facts.IntoCgroup = e.cgroup.Dir()
 	e.plan, err = plan.CompileExec(&plan.Input{
 		ID: e.record.ID, Spec: e.spec, Bundle: e.record.Bundle, Rootfs: e.record.Rootfs, NoNewKeyring: e.record.NoNewKeyring,
-		PreserveFDs: e.opts.PreserveFDs, Facts: facts,
+		Inherited: e.opts.extra(), ExtraEnv: e.opts.environment(), Facts: facts,
 	})
 	return err
 }

@@ -43,7 +43,7 @@ func Explain(dir string, id string, opts *CreateOptions) (*Explanation, error) {
 	}
 	facts.Cgroups, facts.CgroupPaths, facts.IntoCgroup = layout, m.Paths(), layout.Mode == cgroups.V2
 	p, err := plan.Compile(&plan.Input{ID: id, Spec: b.Spec, Bundle: b.Dir, Rootfs: b.Rootfs, NoPivot: opts.NoPivot,
-		NoNewKeyring: opts.NoNewKeyring, PreserveFDs: opts.PreserveFDs, Park: true, Facts: facts})
+		NoNewKeyring: opts.NoNewKeyring, Inherited: opts.extra(), ExtraEnv: opts.environment(), Park: true, Facts: facts})
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ import (
 type launch struct {
 	rt     *Runtime
 	opts   *ProcessOptions
+	kind   string      // what the pidfd socket is told: "standard" for a container's first process, "setns" for others
 	detach bool        // davit returns before the process ends
 	spec   *specs.Spec // its process is the one to be launched
 	record *state.Record
@@ -241,8 +242,28 @@ func (l *launch) ready() error {
 	if err := l.connectTerminal(); err != nil {
 		return err
 	}
+	if err := l.sendPidfd(); err != nil {
+		return err
+	}
 	if l.opts.PIDFile != "" {
 		return writePIDFile(l.opts.PIDFile, l.pid)
+	}
+	return nil
+}
+
+// sendPidfd sends a pidfd of the process to the pidfd socket; the payload says which kind of process it is.
+func (l *launch) sendPidfd() error {
+	if l.opts.PidfdSocket == "" {
+		return nil
+	}
+	fd, err := unix.PidfdOpen(l.pid, 0)
+	if err != nil {
+		return fmt.Errorf("--pidfd-socket: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	defer f.Close()
+	if err := console.SendFile(l.opts.PidfdSocket, l.kind, f); err != nil {
+		return fmt.Errorf("--pidfd-socket: %w", err)
 	}
 	return nil
 }

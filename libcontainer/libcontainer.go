@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -69,7 +70,20 @@ func (e *StatusError) Unwrap() error { return e.Err }
 type ProcessOptions struct {
 	PIDFile       string // where to write the process's pid, or ""
 	ConsoleSocket string // where to send its terminal's master, or ""
-	PreserveFDs   int    // how many descriptors from 3 on it inherits
+	PidfdSocket   string // where to send a pidfd of it, or ""
+	ListenFDs     int    // how many sockets from 3 on it is activated with (sd_listen_fds(3))
+	PreserveFDs   int    // how many further descriptors it inherits
+}
+
+// extra is the number of descriptors that the process inherits besides its standard streams.
+func (o *ProcessOptions) extra() int { return o.ListenFDs + o.PreserveFDs }
+
+// environment is what the process learns about its descriptors.
+func (o *ProcessOptions) environment() []string {
+	if o.ListenFDs == 0 {
+		return nil
+	}
+	return []string{"LISTEN_FDS=" + strconv.Itoa(o.ListenFDs), "LISTEN_PID=1"}
 }
 
 // CreateOptions say how a container is made.
@@ -82,15 +96,11 @@ type CreateOptions struct {
 
 // files are the descriptors that the process inherits: the standard streams and those asked for.
 func (o *ProcessOptions) files() ([]uintptr, error) {
-	files := make([]uintptr, 0, 3+o.PreserveFDs)
-	for fd := uintptr(0); fd < uintptr(3+o.PreserveFDs); fd++ {
+	files := make([]uintptr, 0, 3+o.extra())
+	for fd := uintptr(0); fd < uintptr(3+o.extra()); fd++ {
 		if fd > 2 {
-			flags, err := unix.FcntlInt(fd, unix.F_GETFD, 0)
-			if err == nil && flags&unix.FD_CLOEXEC != 0 {
-				err = unix.EBADF // one of our own: what a caller hands down is open across its exec
-			}
-			if err != nil {
-				return nil, fmt.Errorf("unable to stat preserved-fd %d (of %d): %w", fd, o.PreserveFDs, err)
+			if _, err := unix.FcntlInt(fd, unix.F_GETFD, 0); err != nil {
+				return nil, fmt.Errorf("unable to stat preserved-fd %d (of %d): %w", fd, o.extra(), err)
 			}
 		}
 		files = append(files, fd)

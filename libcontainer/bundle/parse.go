@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"davit/libcontainer/specjson"
 )
 
 // document is specs.Spec without the sections of other platforms: config.md
@@ -37,7 +39,17 @@ func (*foreign) UnmarshalJSON([]byte) error { return nil }
 // after the document, invalid UTF-8 (encoding/json alone would replace it, and
 // a path would become another path) and nesting deeper than encoding/json's
 // 10,000 are errors.
+//
+// Package specjson takes all that is usual; what it refuses goes through
+// encoding/json, which also takes the unusual, and knows what is wrong.
 func Parse(raw []byte) (*specs.Spec, error) {
+	if spec, err := specjson.DecodeSpec(string(raw)); err == nil {
+		return spec, nil
+	}
+	return parse(raw)
+}
+
+func parse(raw []byte) (*specs.Spec, error) {
 	var doc document
 	if err := decode(raw, &doc); err != nil {
 		return nil, err
@@ -55,6 +67,13 @@ func Parse(raw []byte) (*specs.Spec, error) {
 // ParseProcess decodes a process object on its own, as `exec --process` takes
 // it. Paths in errors start at that object.
 func ParseProcess(raw []byte) (*specs.Process, error) {
+	if p, err := specjson.DecodeProcess(string(raw)); err == nil {
+		return p, nil
+	}
+	return parseProcess(raw)
+}
+
+func parseProcess(raw []byte) (*specs.Process, error) {
 	var p specs.Process
 	if err := decode(raw, &p); err != nil {
 		return nil, err

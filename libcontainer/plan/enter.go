@@ -98,6 +98,7 @@ func (c *compiler) enter() error {
 	}
 	c.join(rootless)
 	c.clone()
+	c.joinCgroup()
 	if c.ns.made(unix.CLONE_NEWUSER) {
 		c.plan.Mappings = &Mappings{UIDs: c.linux.UIDMappings, GIDs: c.linux.GIDMappings}
 		c.add("linux.uidMappings", nsenter.Wait{Token: uint64(nsenter.TokenMapped)})
@@ -161,13 +162,28 @@ func (c *compiler) join(rootless bool) {
 		order = slices.Insert(order[:len(order)-1], 0, unix.CLONE_NEWUSER)
 	}
 	for _, flag := range order {
-		if c.ns.joined&flag == 0 {
-			continue
+		if c.ns.joined&flag != 0 && (flag != unix.CLONE_NEWCGROUP || !c.cgroupLast()) {
+			c.joinOne(flag)
 		}
-		field := c.ns.field(flag) + ".path"
-		slot := c.file(FileRef{Kind: Namespace, Path: c.linux.Namespaces[c.ns.index[flag]].Path, Type: flag, Field: field})
-		c.add(field, nsenter.Join{Fd: slot, Type: flag})
 	}
+}
+
+// joinCgroup joins a cgroup namespace after the clone into a cgroup: before it,
+// both cgroups would have to be inside of that namespace where namespaces are
+// delegation boundaries (cgroups(7), nsdelegate), and the caller's never is.
+func (c *compiler) joinCgroup() {
+	if c.ns.joined&unix.CLONE_NEWCGROUP != 0 && c.cgroupLast() {
+		c.joinOne(unix.CLONE_NEWCGROUP)
+	}
+}
+
+// cgroupLast tells whether joinCgroup applies. From a new user namespace that of the caller's can't be joined any more.
+func (c *compiler) cgroupLast() bool { return c.in.Facts.IntoCgroup && !c.ns.made(unix.CLONE_NEWUSER) }
+
+func (c *compiler) joinOne(flag uint64) {
+	field := c.ns.field(flag) + ".path"
+	slot := c.file(FileRef{Kind: Namespace, Path: c.linux.Namespaces[c.ns.index[flag]].Path, Type: flag, Field: field})
+	c.add(field, nsenter.Join{Fd: slot, Type: flag})
 }
 
 // laterFlags are namespaces that can't be made at the clone: a cgroup

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -35,15 +36,24 @@ func CompileExec(in *Input) (*Plan, error) {
 		return nil, err
 	}
 	flags := c.ns.created | c.ns.joined
+	init := nsenter.None
 	if flags != 0 {
-		// All at once: the kernel sorts out which one grants the rights to the others (setns(2), Linux 5.8).
-		c.add("linux.namespaces", nsenter.Join{Fd: c.file(FileRef{Kind: InitPidfd}), Type: flags})
+		init = c.file(FileRef{Kind: InitPidfd})
 	}
 	clone := nsenter.Clone{Cgroup: nsenter.None}
+	first := flags
 	if in.Facts.IntoCgroup {
 		clone.Cgroup = c.file(FileRef{Kind: CgroupDir, Field: "linux.cgroupsPath"})
+		first &^= unix.CLONE_NEWCGROUP
+	}
+	if first != 0 {
+		// All at once: the kernel sorts out which one grants the rights to the others (setns(2), Linux 5.8).
+		c.add("linux.namespaces", nsenter.Join{Fd: init, Type: first})
 	}
 	c.add("", clone)
+	if first != flags {
+		c.add(c.ns.field(unix.CLONE_NEWCGROUP), nsenter.Join{Fd: init, Type: unix.CLONE_NEWCGROUP}) // as in joinCgroup
+	}
 	if c.plan.userns {
 		c.add(c.ns.field(unix.CLONE_NEWUSER), nsenter.BecomeRoot{Groups: 2})
 	}
@@ -88,20 +98,20 @@ func (c *compiler) initialAffinity(a *specs.CPUAffinity) error {
 // maxCPU bounds CPU numbers; kernels are built for at most 8192.
 const maxCPU = 8191
 
-// affinity compiles where the process may run from now on. A process that
-// joins gets what the config says; otherwise whatever the caller was bound to
-// is undone, because it is the container's cpuset that decides.
+// affinity compiles where the process may run from now on. What the caller
+// itself was bound to is undone, because it is the container's cpuset that
+// decides; a process that joins gets what the config says instead.
 func (b *process) affinity() error {
-	if !b.plan.exec {
-		return nil
+	mask := bytes.Repeat([]byte{0xff}, (maxCPU+1)/8) // the kernel takes what there is of it, sched_setaffinity(2)
+	if a := b.proc.ExecCPUAffinity; b.plan.exec && a != nil {
+		if a.Final == "" {
+			return nil // config.md, execCPUAffinity: not to be changed after the move
+		}
+		var err error
+		if mask, err = bitmap("process.execCPUAffinity.final", a.Final, maxCPU); err != nil {
+			return err
+		}
 	}
-	a := b.proc.ExecCPUAffinity
-	if a == nil || a.Final == "" {
-		return nil
-	}
-	mask, err := bitmap("process.execCPUAffinity.final", a.Final, maxCPU)
-	if err == nil {
-		b.add("process.execCPUAffinity.final", nsenter.Affinity{Mask: mask})
-	}
-	return err
+	b.add("process.execCPUAffinity", nsenter.Affinity{Mask: mask})
+	return nil
 }

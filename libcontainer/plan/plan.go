@@ -41,12 +41,13 @@ type Facts struct {
 type Input struct {
 	ID           string
 	Spec         *specs.Spec
-	Bundle       string // absolute; relative sources of bind mounts are below it
-	Rootfs       string // absolute
-	NoPivot      bool   // move the root's mount instead of pivot_root(2): for a rootfs on ramfs
-	NoNewKeyring bool   // keep the caller's session keyring
-	PreserveFDs  int    // descriptors 3, 4, … that the process inherits
-	Park         bool   // wait on the exec FIFO for `start`; otherwise davit itself says when
+	Bundle       string   // absolute; relative sources of bind mounts are below it
+	Rootfs       string   // absolute
+	NoPivot      bool     // move the root's mount instead of pivot_root(2): for a rootfs on ramfs
+	NoNewKeyring bool     // keep the caller's session keyring
+	Inherited    int      // descriptors 3, 4, … that the process inherits
+	ExtraEnv     []string // added to the process's environment
+	Park         bool     // wait on the exec FIFO for `start`; otherwise davit itself says when
 	Facts        Facts
 }
 

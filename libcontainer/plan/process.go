@@ -70,7 +70,7 @@ func (b *process) compile() (nsenter.Program, error) {
 	b.program = make(nsenter.Program, 0, 32)
 	b.add("", nsenter.Session{Terminal: boolean(b.proc.Terminal)})
 	// Early: of the calls from a filter on, as few as possible should be our own.
-	b.add("", nsenter.CloseFrom{First: uint64(3 + b.plan.in.PreserveFDs)})
+	b.add("", nsenter.CloseFrom{First: uint64(3 + b.plan.in.Inherited)})
 	if err := b.attributes(); err != nil {
 		return nil, err
 	}
@@ -217,5 +217,8 @@ func (b *process) available() uint64 {
 
 func (b *process) exec() nsenter.Exec {
 	env := environment(b.proc.Env, b.late.Home)
+	if extra := b.plan.in.ExtraEnv; len(extra) > 0 {
+		env = append(env[:len(env):len(env)], extra...)
+	}
 	return nsenter.Exec{Paths: searchPath(b.proc.Args[0], env), Argv: b.proc.Args, Env: env}
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"davit/libcontainer/process"
+	"davit/libcontainer/specjson/jsontext"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -100,7 +101,9 @@ func (d *Dir) Save(r *Record) error {
 	if err := out.check(d.id); err != nil {
 		return fmt.Errorf("save state of container %q: %w", d.id, err)
 	}
-	data, err := json.Marshal(&out)
+	var e jsontext.Encoder
+	encodeRecord(&e, &out)
+	data, err := e.Text()
 	if err != nil {
 		return fmt.Errorf("save state of container %q: %w", d.id, err)
 	}
@@ -127,8 +130,11 @@ func (d *Dir) Load() (*Record, error) {
 }
 
 func parse(data []byte, id, path string) (*Record, error) {
-	r := new(Record)
-	err := json.Unmarshal(data, r)
+	r, err := jsontext.Decode(string(data), decodeRecord)
+	if err != nil { // encoding/json knows why, or takes it after all
+		r = new(Record)
+		err = json.Unmarshal(data, r)
+	}
 	version := r.FormatVersion
 	if err != nil {
 		// A newer format may have given a field another type.
