@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	urfave "github.com/urfave/cli/v3"
 
@@ -29,6 +30,7 @@ davit create --bundle /srv/web --console-socket /run/web.sock --pid-file /run/we
 		Action: a.action(1, 1, func(args []string) error {
 			rt, err := a.runtime()
 			if err == nil {
+				opts.NotifySocket = os.Getenv("NOTIFY_SOCKET")
 				opts.ListenFDs, err = libcontainer.ListenFDs()
 			}
 			if err == nil {

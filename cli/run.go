@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 
 	urfave "github.com/urfave/cli/v3"
 
@@ -29,6 +30,7 @@ davit delete web`,
 		Action: a.action(1, 1, func(args []string) error {
 			rt, err := a.runtime()
 			if err == nil {
+				opts.NotifySocket = os.Getenv("NOTIFY_SOCKET")
 				opts.ListenFDs, err = libcontainer.ListenFDs()
 			}
 			if err == nil {

@@ -1,6 +1,10 @@
 package cli
 
-import urfave "github.com/urfave/cli/v3"
+import (
+	"os"
+
+	urfave "github.com/urfave/cli/v3"
+)
 
 func startCommand(a *app) *urfave.Command {
 	return &urfave.Command{
@@ -15,7 +19,7 @@ davit start web`,
 			if err != nil {
 				return err
 			}
-			return rt.Start(args[0])
+			return rt.Start(args[0], os.Getenv("NOTIFY_SOCKET"))
 		}),
 	}
 }

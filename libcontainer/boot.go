@@ -59,6 +59,9 @@ func (b *boot) run() error {
 	if err := b.claim(); err != nil {
 		return err
 	}
+	if err := b.offerNotify(); err != nil {
+		return err
+	}
 	if err := b.compile(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"davit/cgroups"
 	"davit/libcontainer/bundle"
@@ -51,9 +52,11 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (int, error) {
 			return 1, &StatusError{Text: "cannot exec in a paused container (use --ignore-paused to override)"}
 		}
 	}
-	e := &join{launch: launch{rt: rt, opts: &opts.ProcessOptions, kind: "setns", detach: opts.Detach, record: c.record}, container: c, opts: opts}
-	if err := e.run(); err != nil {
-		e.abandon()
+	e, err := rt.join(c, opts, c.record.CgroupPaths)
+	if errors.Is(err, unix.EBUSY) && len(opts.Cgroups) == 0 {
+		e, err = rt.joinBesideInit(c, opts, err)
+	}
+	if err != nil {
 		return 1, err
 	}
 	defer e.release()
@@ -69,6 +72,35 @@ type join struct {
 	launch
 	container *container
 	opts      *ExecOptions
+	cgroups   map[string]string // where the process goes, by controller
+}
+
+func (rt *Runtime) join(c *container, opts *ExecOptions, paths map[string]string) (*join, error) {
+	e := &join{launch: launch{rt: rt, opts: &opts.ProcessOptions, kind: "setns", detach: opts.Detach, record: c.record},
+		container: c, opts: opts, cgroups: paths}
+	if err := e.run(); err != nil {
+		e.abandon()
+		if e.cgroup != nil {
+			e.cgroup.Close()
+		}
+		return nil, err
+	}
+	return e, nil
+}
+
+// joinBesideInit is for a container whose payload, such as systemd, has made
+// cgroups of its own below the container's, which then takes no process any
+// more (cgroups(7), no internal processes).
+func (rt *Runtime) joinBesideInit(c *container, opts *ExecOptions, busy error) (*join, error) {
+	layout, err := cgroups.Detect()
+	if err != nil {
+		return nil, err
+	}
+	paths, err := cgroups.PathsOf(layout, c.record.Init.PID)
+	if err != nil {
+		return nil, busy
+	}
+	return rt.join(c, opts, paths)
 }
 
 func (e *join) run() error {
@@ -131,7 +163,7 @@ func (e *join) compile() error {
 
 // openCgroup opens the cgroups that the process joins: the container's, or those below that were asked for.
 func (e *join) openCgroup() (cgroups.Manager, error) {
-	paths := e.record.CgroupPaths
+	paths := e.cgroups
 	if len(e.opts.Cgroups) > 0 {
 		sub := make(map[string]string, len(paths))
 		for k, v := range paths {

@@ -12,6 +12,7 @@ import (
 
 	"davit/cgroups"
 	"davit/libcontainer/console"
+	"davit/libcontainer/notify"
 	"davit/libcontainer/plan"
 	"davit/libcontainer/process"
 	"davit/libcontainer/signals"
@@ -36,6 +37,7 @@ type launch struct {
 	pid      int            // the process, our child; 0 before the clone
 	master   *os.File       // of its terminal
 	relay    *console.Relay // between it and ours, in the foreground
+	proxy    *notify.Proxy  // its notify socket, in the foreground
 	seccomp  *plan.Seccomp
 	home     string
 	homeDone bool // the user's home directory is known
@@ -313,13 +315,25 @@ func (l *launch) waitEnd(caught *signals.Pipe, adopts bool) (unix.WaitStatus, er
 		return 0, err
 	}
 	defer unix.Close(pidfd)
-	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}, {Fd: int32(caught.FD()), Events: unix.POLLIN}}
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}, {Fd: int32(caught.FD()), Events: unix.POLLIN}, {Fd: -1, Events: unix.POLLIN}}
+	if l.proxy != nil {
+		fds[2].Fd = int32(l.proxy.FD())
+	}
 	for {
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
 			return 0, err
 		}
 		if fds[0].Revents != 0 {
 			return reap(l.pid)
+		}
+		if fds[2].Revents != 0 {
+			ready, err := l.proxy.Relay(l.pid)
+			if err != nil {
+				l.rt.log.Warn(err.Error())
+			}
+			if ready || err != nil {
+				fds[2].Fd = -1 // poll(2) passes over it
+			}
 		}
 		for sig := caught.Next(); sig != 0; sig = caught.Next() {
 			switch {

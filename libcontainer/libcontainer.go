@@ -92,6 +92,7 @@ type CreateOptions struct {
 	Bundle       string // directory; "" is the working directory
 	NoPivot      bool   // move the root's mount instead of pivot_root(2)
 	NoNewKeyring bool   // keep the caller's session keyring
+	NotifySocket string // the service manager's, to which the container's readiness is passed on, or "" (sd_notify(3))
 }
 
 // files are the descriptors that the process inherits: the standard streams and those asked for.

@@ -35,14 +35,22 @@ func (rt *Runtime) Run(id string, opts *RunOptions) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	if err := b.start(); err != nil {
+	proxy, err := listenNotify(b.dir.Path(), opts.NotifySocket)
+	if err == nil {
+		if proxy != nil {
+			defer proxy.Close()
+		}
+		err = b.start()
+	}
+	if err != nil {
 		b.undo()
 		return 1, err
 	}
 	if opts.Detach {
-		b.release()
-		return 0, nil
+		defer b.release()
+		return 0, waitReady(proxy, b.pid)
 	}
+	b.proxy = proxy
 	return b.supervise(caught, opts)
 }
 

@@ -39,7 +39,10 @@ func (b *boot) release() {
 
 // Start executes the process of a created container (runtime.md, Start). It
 // returns when the process runs, or with the reason why it doesn't.
-func (rt *Runtime) Start(id string) error {
+//
+// notifySocket is the service manager's (sd_notify(3)) or "": with one, Start
+// returns when the container has reported that it is ready.
+func (rt *Runtime) Start(id, notifySocket string) error {
 	c, err := rt.lockAndLoad(id)
 	if err != nil {
 		return err
@@ -67,6 +70,13 @@ func (rt *Runtime) Start(id string) error {
 			return err
 		}
 	}
+	proxy, err := listenNotify(c.dir.Path(), notifySocket)
+	if err != nil {
+		return err
+	}
+	if proxy != nil {
+		defer proxy.Close()
+	}
 	if err := c.unpark(); err != nil {
 		return err
 	}
@@ -74,7 +84,7 @@ func (rt *Runtime) Start(id string) error {
 		c.kill()
 		return err
 	}
-	return nil
+	return waitReady(proxy, c.record.Init.PID)
 }
 
 // startHooks runs startContainer: in the container, before its process (runtime.md, Lifecycle 8).
