@@ -29,7 +29,6 @@ func (b *boot) runCreateHooks() error {
 	b.hooksBegun = true
 	h, ctx := b.spec.Hooks, context.Background()
 	outer := hookState(b.record, specs.StateCreating, b.pid)
-	//nolint:staticcheck // prestart is deprecated but has to be run.
 	if err := hooks.Run(ctx, h.Prestart, hooks.Prestart, outer, hooks.Options{}); err != nil {
 		return err
 	}
