@@ -104,6 +104,10 @@ func TestCallForms(t *testing.T) {
 		{"state h", "state", "h", nil},
 		{"start start", "start", "start", nil},
 		{"--log state --debug delete kill", "delete", "kill", map[string]any{"log": "state", "debug": true}},
+		// what is behind the id is another program's
+		{shim + "ps --format json ID", "ps", "ID", shimFlags(map[string]any{"format": "json"})},
+		{"ps --format table ID -e -f --format x", "ps", "ID -e -f --format x", map[string]any{"format": "table"}},
+		{"ps ID -- aux --help", "ps", "ID aux --help", nil},
 		// what looks like a flag
 		{"kill ID -9", "kill", "ID -9", nil},
 		{"create -- -id", "create", "-id", nil},
