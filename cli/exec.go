@@ -64,21 +64,25 @@ davit exec --process process.json --detach --pid-file pid web`,
 			&urfave.BoolFlag{Name: "ignore-paused", Usage: "run it even while the container is paused", Destination: &opts.IgnorePaused},
 		},
 		Action: a.action(1, -1, func(args []string) error {
-			if len(args) == 1 && f.file == "" {
-				return &codeError{execFailed, errors.New("exec args cannot be empty")}
-			}
-			rt, err := a.runtime()
-			if err != nil {
-				return err
-			}
 			opts.Process = func(spec *specs.Spec) (*specs.Process, error) { return f.process(spec, args[1:]) }
-			a.code, err = rt.Exec(args[0], &opts)
-			if err != nil {
+			if err := a.exec(args, &f, &opts); err != nil {
 				return &codeError{execFailed, fmt.Errorf("exec failed: %w", err)}
 			}
 			return nil
 		}),
 	}
+}
+
+func (a *app) exec(args []string, f *execFlags, opts *libcontainer.ExecOptions) error {
+	if len(args) == 1 && f.file == "" {
+		return errors.New("exec args cannot be empty")
+	}
+	rt, err := a.runtime()
+	if err != nil {
+		return err
+	}
+	a.code, err = rt.Exec(args[0], opts)
+	return err
 }
 
 // process is the container's own process with what the flags change, or the one of the file.

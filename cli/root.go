@@ -96,6 +96,7 @@ func (a *app) tree(args []string) *urfave.Command {
 func (a *app) build(e entry) *urfave.Command {
 	cmd := e.build(a)
 	cmd.Name, cmd.Usage, cmd.Category, cmd.OnUsageError = e.name, e.summary, e.group, onUsageError
+	cmd.DisableSliceFlagSeparator = true // a comma belongs to the value, as in --env A=1,2
 	// `create ID --help` asks about create; urfave would look for a command ID below it.
 	cmd.CommandNotFound = func(_ context.Context, cmd *urfave.Command, _ string) { printHelp(a.stdout, "", cmd) }
 	return cmd
