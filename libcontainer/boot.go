@@ -46,7 +46,6 @@ func (b *boot) run() error {
 	if err := checkKernel(); err != nil {
 		return err
 	}
-	// The stage comes to life while the bundle is read.
 	if err := b.startStage(); err != nil {
 		return err
 	}

@@ -24,15 +24,16 @@ import (
 // launch is what the first process of a container and those that join it have
 // in common: a stage that is talked to until only the exec is left.
 type launch struct {
-	rt     *Runtime
-	opts   *ProcessOptions
-	kind   string      // what the pidfd socket is told: "standard" for a container's first process, "setns" for others
-	detach bool        // davit returns before the process ends
-	spec   *specs.Spec // its process is the one to be launched
-	record *state.Record
-	stage  *nsenter.Stage
-	cgroup cgroups.Manager
-	plan   *plan.Plan
+	rt       *Runtime
+	opts     *ProcessOptions
+	kind     string      // what the pidfd socket is told: "standard" for a container's first process, "setns" for others
+	detach   bool        // davit returns before the process ends
+	spec     *specs.Spec // its process is the one to be launched
+	record   *state.Record
+	starting chan error     // the stage is being started
+	stage    *nsenter.Stage // once started
+	cgroup   cgroups.Manager
+	plan     *plan.Plan
 
 	pid      int            // the process, our child; 0 before the clone
 	master   *os.File       // of its terminal
@@ -53,17 +54,37 @@ type steps interface {
 	open(f *plan.FileRef) (int, error) // a descriptor for the plan; the caller closes it
 }
 
-// startStage starts a stage whose first descriptors are the process's.
+// startStage begins to start a stage whose first descriptors are the process's;
+// it comes to life beside whatever is done until its first use.
 func (l *launch) startStage() error {
 	files, err := l.opts.files()
-	if err == nil {
-		l.stage, err = nsenter.Start(files)
+	if err != nil {
+		return err
 	}
+	l.starting = make(chan error, 1)
+	go func() {
+		var err error
+		l.stage, err = nsenter.Start(files)
+		l.starting <- err
+	}()
+	return nil
+}
+
+// started waits for the stage. It may be called more than once.
+func (l *launch) started() error {
+	if l.starting == nil {
+		return nil
+	}
+	err := <-l.starting
+	l.starting = nil
 	return err
 }
 
 // execute sends the plan and does davit's part while the stage does its own, until only the exec is left.
 func (l *launch) execute(s steps) error {
+	if err := l.started(); err != nil {
+		return err
+	}
 	if err := l.send(s); err != nil {
 		return err
 	}
@@ -283,6 +304,7 @@ func (l *launch) execed() error {
 
 // abandon ends the process and the conversation.
 func (l *launch) abandon() {
+	_ = l.started()
 	if l.stage != nil {
 		l.stage.Close()
 	}
