@@ -56,6 +56,9 @@ func (a *app) fail(err error) int {
 	if lerr := a.openLog(); lerr != nil {
 		err = fmt.Errorf("%w; %w", lerr, err)
 	}
+	if a.global.root == "" {
+		err = caller().hint(err)
+	}
 	a.log.Error(err.Error())
 	if a.global.logFile != "" {
 		fmt.Fprintln(a.stderr, string(appendVisible(nil, err.Error())))

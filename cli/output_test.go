@@ -3,8 +3,14 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -143,6 +149,58 @@ func TestStateRoot(t *testing.T) {
 	} {
 		if got := tt.self.stateRoot(); got != tt.want {
 			t.Errorf("%+v: %s", tt.self, got)
+		}
+	}
+}
+
+func TestStateRootHint(t *testing.T) {
+	denied := func(path string) error {
+		return fmt.Errorf("davit create failed: %w", &fs.PathError{Op: "mkdir", Path: path, Err: fs.ErrPermission})
+	}
+	user := identity{euid: 1000}
+	for _, tt := range []struct {
+		self identity
+		err  error
+		want bool
+	}{
+		{user, denied("/run/davit/web"), true},
+		{user, denied("/run/davit"), true},
+		{user, denied("/run/davits"), false},
+		{user, denied("/srv/web/config.json"), false},
+		{user, fs.ErrPermission, false},
+		{user, errors.New("open /run/davit/x: no such file"), false},
+		{user, fmt.Errorf("%w: /run/davit", fs.ErrPermission), false},
+		{identity{euid: 0, userNS: true}, denied("/run/davit"), true},
+		{identity{euid: 0, hostRoot: true}, denied("/run/davit"), false},
+		{identity{euid: 1000, runtime: "/run/user/1000"}, denied("/run/davit"), false},
+	} {
+		got := tt.self.hint(tt.err)
+		if !errors.Is(got, tt.err) || strings.Contains(got.Error(), "set XDG_RUNTIME_DIR") != tt.want || !strings.HasPrefix(got.Error(), tt.err.Error()) {
+			t.Errorf("%+v: %v", tt.self, got)
+		}
+	}
+}
+
+// TestUnprivileged runs davit as nobody, who has no directory for its state.
+func TestUnprivileged(t *testing.T) {
+	e := newEngine(t)
+	bundle := e.bundle("x", "true")
+	for _, dir := range []string{bundle, filepath.Dir(bundle)} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"create", "--bundle", bundle, "x"}, {"start", "x"}} {
+		cmd := exec.Command("/proc/self/exe", args...)
+		cmd.Env = []string{asDavit + "=1"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		// Whether /run/davit exists decides about the reason.
+		if cmd.ProcessState.ExitCode() != 1 || bytes.Contains(out, []byte("permission denied")) != bytes.Contains(out, []byte("set XDG_RUNTIME_DIR")) {
+			t.Errorf("%v: %s", args, out)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -55,11 +58,26 @@ func mapsRoot(uidMap string) bool {
 // XDG_RUNTIME_DIR; a root login inside an unprivileged system container has
 // USER=root, and there /run is its own.
 func (id identity) stateRoot() string {
-	unprivileged := id.euid != 0 || id.userNS && !(id.hasUser && id.user == "root")
-	if unprivileged && id.runtime != "" {
+	if id.unprivileged() && id.runtime != "" {
 		return filepath.Join(id.runtime, name)
 	}
-	return "/run/" + name
+	return systemRoot
+}
+
+const systemRoot = "/run/" + name
+
+func (id identity) unprivileged() bool {
+	return id.euid != 0 || id.userNS && !(id.hasUser && id.user == "root")
+}
+
+// hint adds what to do to an error of the default state directory, which is
+// root's for want of a directory that is the caller's.
+func (id identity) hint(err error) error {
+	_, after, _ := strings.Cut(err.Error(), systemRoot)
+	if !id.unprivileged() || id.runtime != "" || !errors.Is(err, fs.ErrPermission) || !strings.HasPrefix(after, "/") && !strings.HasPrefix(after, ":") {
+		return err
+	}
+	return fmt.Errorf("%w; without root, set XDG_RUNTIME_DIR or keep the containers' state elsewhere by --root", err)
 }
 
 // rootlessMode decides --rootless.
