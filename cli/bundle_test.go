@@ -158,6 +158,27 @@ func TestExplainJSON(t *testing.T) {
 	}
 }
 
+// TestExplainOptions takes the flags of create that change the program.
+func TestExplainOptions(t *testing.T) {
+	dir := defaultBundle(t)
+	explained := func(args ...string) string {
+		code, out, errs := davit(t, append(append([]string{"explain"}, args...), dir)...)
+		if code != 0 || errs != "" {
+			t.Fatalf("%v: exit %d, stderr %q", args, code, errs)
+		}
+		return out
+	}
+	plain := explained()
+	for _, flag := range []string{"--no-pivot", "--no-new-keyring", "--preserve-fds=2"} {
+		if out := explained(flag); out == plain {
+			t.Errorf("%s changes nothing", flag)
+		}
+	}
+	if !strings.Contains(plain, "keyring") || strings.Contains(explained("--no-new-keyring"), "keyring") {
+		t.Error("--no-new-keyring leaves a keyring")
+	}
+}
+
 func TestExplainErrors(t *testing.T) {
 	for _, args := range [][]string{{"explain", t.TempDir()}, {"explain", "--format", "yaml", "/"}} {
 		if code, out, errs := davit(t, args...); code != 1 || out != "" || errs == "" {

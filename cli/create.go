@@ -34,6 +34,9 @@ davit create --bundle /srv/web --console-socket /run/web.sock --pid-file /run/we
 				opts.ListenFDs, err = libcontainer.ListenFDs()
 			}
 			if err == nil {
+				err = a.checkDescriptors(&opts.ProcessOptions)
+			}
+			if err == nil {
 				err = rt.Create(args[0], &opts)
 			}
 			if err != nil {
@@ -46,11 +49,17 @@ davit create --bundle /srv/web --console-socket /run/web.sock --pid-file /run/we
 
 // createFlags are those of create and run.
 func createFlags(o *libcontainer.CreateOptions) []urfave.Flag {
-	return []urfave.Flag{
+	return append([]urfave.Flag{
 		&urfave.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "the bundle is in `DIR` (default the working directory)", Destination: &o.Bundle},
 		&urfave.StringFlag{Name: "console-socket", Usage: "send the terminal's master to the UNIX socket `PATH`", Destination: &o.ConsoleSocket},
 		&urfave.StringFlag{Name: "pid-file", Usage: "write the process's pid to `FILE`", Destination: &o.PIDFile},
 		&urfave.StringFlag{Name: "pidfd-socket", Usage: "send a pidfd of the process to the UNIX socket `PATH`", Destination: &o.PidfdSocket},
+	}, worldFlags(o)...)
+}
+
+// worldFlags are those that change how the container is made.
+func worldFlags(o *libcontainer.CreateOptions) []urfave.Flag {
+	return []urfave.Flag{
 		&urfave.BoolFlag{Name: "no-pivot", Usage: "move the root instead of pivot_root(2): for a root filesystem on ramfs; less isolated", Destination: &o.NoPivot},
 		&urfave.BoolFlag{Name: "no-new-keyring", Usage: "keep the caller's session keyring", Destination: &o.NoNewKeyring},
 		&urfave.IntFlag{Name: "preserve-fds", Usage: "pass `N` more file descriptors on, from 3", Destination: &o.PreserveFDs, Validator: checkCount},

@@ -16,6 +16,7 @@ import (
 
 func explainCommand(a *app) *urfave.Command {
 	var format string
+	var opts libcontainer.CreateOptions
 	return &urfave.Command{
 		ArgsUsage: "[BUNDLE]",
 		Description: `Shows what "davit create" would do with a bundle, by default the one in the working directory, on this host: the program that runs inside of the new namespaces, each instruction with the field of config.json that it comes from. Nothing is done, and no privilege is needed.
@@ -26,9 +27,9 @@ EXAMPLES
 davit explain
 davit explain /srv/web | grep mounts
 davit explain --format json /srv/web | jq -r '.[].instruction' | sort | uniq -c`,
-		Flags: []urfave.Flag{
+		Flags: append([]urfave.Flag{
 			&urfave.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "print as `table|json`", Value: "table", Destination: &format},
-		},
+		}, worldFlags(&opts)...),
 		Action: a.action(0, 1, func(args []string) error {
 			if format != "table" && format != "json" {
 				return fmt.Errorf("invalid format option %q: choose table or json", format)
@@ -38,7 +39,7 @@ davit explain --format json /srv/web | jq -r '.[].instruction' | sort | uniq -c`
 				dir = args[0]
 			}
 			// The id isn't known; it shows in names of cgroups and the keyring.
-			e, err := libcontainer.Explain(dir, "ID", &libcontainer.CreateOptions{})
+			e, err := libcontainer.Explain(dir, "ID", &opts)
 			if err != nil {
 				return err
 			}
