@@ -102,16 +102,17 @@ const maxCPU = 8191
 // itself was bound to is undone, because it is the container's cpuset that
 // decides; a process that joins gets what the config says instead.
 func (b *process) affinity() error {
-	mask := bytes.Repeat([]byte{0xff}, (maxCPU+1)/8) // the kernel takes what there is of it, sched_setaffinity(2)
+	field, mask := "", bytes.Repeat([]byte{0xff}, (maxCPU+1)/8) // the kernel takes what there is of it, sched_setaffinity(2)
 	if a := b.proc.ExecCPUAffinity; b.plan.exec && a != nil {
 		if a.Final == "" {
 			return nil // config.md, execCPUAffinity: not to be changed after the move
 		}
 		var err error
-		if mask, err = bitmap("process.execCPUAffinity.final", a.Final, maxCPU); err != nil {
+		field = "process.execCPUAffinity.final"
+		if mask, err = bitmap(field, a.Final, maxCPU); err != nil {
 			return err
 		}
 	}
-	b.add("process.execCPUAffinity", nsenter.Affinity{Mask: mask})
+	b.add(field, nsenter.Affinity{Mask: mask})
 	return nil
 }

@@ -163,10 +163,6 @@ func (c *compiler) file(f FileRef) nsenter.Slot {
 	return nsenter.Slot(len(c.plan.Files) - 1)
 }
 
-func (c *compiler) warn(field, format string, a ...any) {
-	c.plan.Warnings = append(c.plan.Warnings, &Warning{field, fmt.Sprintf(format, a...)})
-}
-
 func fail(field, format string, a ...any) *Error {
 	return &Error{Field: field, Reason: fmt.Sprintf(format, a...)}
 }

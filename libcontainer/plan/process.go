@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -216,9 +217,6 @@ func (b *process) available() uint64 {
 }
 
 func (b *process) exec() nsenter.Exec {
-	env := environment(b.proc.Env, b.late.Home)
-	if extra := b.plan.in.ExtraEnv; len(extra) > 0 {
-		env = append(env[:len(env):len(env)], extra...)
-	}
+	env := environment(slices.Concat(b.proc.Env, b.plan.in.ExtraEnv), b.late.Home)
 	return nsenter.Exec{Paths: searchPath(b.proc.Args[0], env), Argv: b.proc.Args, Env: env}
 }
