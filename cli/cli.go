@@ -24,6 +24,7 @@ type app struct {
 	stdout, stderr io.Writer
 	global         globals
 	log            *slog.Logger // nil until openLog
+	inherited      int          // descriptors of the caller, from 3 on
 	code           int          // the exit code of a command that didn't fail
 }
 
@@ -34,7 +35,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 { // execve(2) allows it
 		args = []string{name}
 	}
-	a := &app{stdout: stdout, stderr: stderr}
+	a := &app{stdout: stdout, stderr: stderr, inherited: inherited()}
 	if err := a.tree(args).Run(context.Background(), args); err != nil {
 		return a.fail(err)
 	}

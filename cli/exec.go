@@ -77,6 +77,9 @@ func (a *app) exec(args []string, f *execFlags, opts *libcontainer.ExecOptions) 
 	if len(args) == 1 && f.file == "" {
 		return errors.New("exec args cannot be empty")
 	}
+	if err := a.checkDescriptors(&opts.ProcessOptions); err != nil {
+		return err
+	}
 	rt, err := a.runtime()
 	if err != nil {
 		return err

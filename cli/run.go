@@ -34,6 +34,9 @@ davit delete web`,
 				opts.ListenFDs, err = libcontainer.ListenFDs()
 			}
 			if err == nil {
+				err = a.checkDescriptors(&opts.ProcessOptions)
+			}
+			if err == nil {
 				a.code, err = rt.Run(args[0], &opts)
 			}
 			if err != nil {
