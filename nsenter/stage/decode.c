@@ -33,7 +33,7 @@ static int bad_blob(const struct plan_header *h, u64 v)
 	return at % 8 || at > h->pool_len || len > h->pool_len - at;
 }
 
-static int bad_insn(const struct plan_header *h, const char *pool, const struct insn *in)
+static int bad_insn(const struct plan_header *h, const char *pool, u64 slots, const struct insn *in)
 {
 	if (in->op == 0 || in->op >= OP_END || in->zero)
 		return 1;
@@ -59,7 +59,7 @@ static int bad_insn(const struct plan_header *h, const char *pool, const struct 
 				return 1;
 			break;
 		case KIND_SLOT:
-			if (v != NO_SLOT && v >= SLOTS)
+			if (v != NO_SLOT && v >= slots)
 				return 1;
 			break;
 		}
@@ -67,7 +67,7 @@ static int bad_insn(const struct plan_header *h, const char *pool, const struct 
 	return 0;
 }
 
-int decode(const void *data, u64 len, struct plan *out)
+int decode(const void *data, u64 len, u64 slots, struct plan *out)
 {
 	const struct plan_header *h = data;
 	const char *base = data, *pool;
@@ -91,7 +91,7 @@ int decode(const void *data, u64 len, struct plan *out)
 		return -EINVAL;
 	insn = (const void *)(base + sizeof(*h));
 	for (u32 i = 0; i < h->insns; i++)
-		if (bad_insn(h, pool, &insn[i]))
+		if (bad_insn(h, pool, slots, &insn[i]))
 			return -EINVAL;
 	out->insn = insn;
 	out->insns = h->insns;

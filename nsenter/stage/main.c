@@ -135,8 +135,7 @@ static void execute(struct stage *s)
 	case OP_NEXT_PLAN:
 		report(s, REPORT_PHASE_DONE, 0);
 		take_plan(s);
-		s->at = (u32)-1;
-		return;
+		return; /* take_plan left s->at in front of the first one */
 	case OP_SESSION: do_session(s); return;
 	case OP_RLIMIT: do_rlimit(s); return;
 	case OP_UMASK: set_umask(s); return;
@@ -196,6 +195,7 @@ __attribute__((noreturn, used)) void start(long *stack)
 	static struct stage s;
 	const char **argv = (const char **)(stack + 1);
 
+	s.at = NO_INSN;
 	s.sock = stack[0] == 2 ? parse_fd(argv[1]) : -1;
 	if (s.sock < 0 || sys(fcntl, s.sock, F_SETFD, FD_CLOEXEC) < 0) {
 		sys(write, 2, usage, sizeof(usage) - 1);

@@ -30,6 +30,7 @@ struct insn {
 #define PLAN_MAX (64u << 20)
 #define SLOTS 64
 #define NO_SLOT ((u64)-1)
+#define NO_INSN ((u32)-1) /* what is reported is about no instruction */
 
 struct plan {
 	const struct insn *insn;
@@ -37,8 +38,8 @@ struct plan {
 	const char *pool;
 };
 
-/* decode checks a plan of len bytes once, completely; afterwards every operand can be used as it is. */
-int decode(const void *data, u64 len, struct plan *out);
+/* decode checks a plan of len bytes once, completely, for a stage with so many slots; afterwards every operand can be used as it is. */
+int decode(const void *data, u64 len, u64 slots, struct plan *out);
 
 struct stage {
 	struct plan plan;

@@ -46,9 +46,12 @@ struct cmsg {
 	i32 type;
 };
 
-union control {
+/* The most that davit sends at a time: a plan's memfd and all slots. */
+#define FDS_MAX (SLOTS + 1)
+
+struct control {
 	struct cmsg header;
-	char space[sizeof(struct cmsg) + (SLOTS + 1) * sizeof(int)];
+	int fd[FDS_MAX];
 };
 
 void quit(int code)
@@ -61,13 +64,13 @@ void quit(int code)
 void send_report(struct stage *s, const void *data, size_t len, int fd)
 {
 	struct iov iov = { (void *)data, len };
-	union control control;
+	struct control control;
 	/* CMSG_SPACE: the payload is padded to the alignment of a long. */
 	struct msghdr_ msg = { .iov = &iov, .iovlen = 1, .control = &control, .controllen = sizeof(struct cmsg) + sizeof(long) };
 	long ret;
 
 	control.header = (struct cmsg){ sizeof(struct cmsg) + sizeof(int), SOL_SOCKET, SCM_RIGHTS_ };
-	*(int *)(control.space + sizeof(struct cmsg)) = fd;
+	control.fd[0] = fd;
 	do
 		/* Without a descriptor write(2) does: it is what a seccomp filter with user notification has to let through. */
 		ret = fd >= 0 ? sys(sendmsg, s->sock, &msg, MSG_NOSIGNAL_) : sys(write, s->sock, data, len);
@@ -106,12 +109,13 @@ void check(struct stage *s, const char *call, long ret)
 		fail(s, call, ret);
 }
 
-static struct message receive(struct stage *s, int *fds, u32 *count)
+static struct message receive(struct stage *s, int fds[FDS_MAX], u32 *count)
 {
 	struct message m;
 	struct iov iov = { &m, sizeof(m) };
-	union control control;
-	struct msghdr_ msg = { .iov = &iov, .iovlen = 1, .control = &control, .controllen = sizeof(control) };
+	struct control control;
+	/* Not sizeof: the padding at its end would take one descriptor more. */
+	struct msghdr_ msg = { .iov = &iov, .iovlen = 1, .control = &control, .controllen = sizeof(struct cmsg) + sizeof(control.fd) };
 	long ret;
 
 	do
@@ -123,11 +127,10 @@ static struct message receive(struct stage *s, int *fds, u32 *count)
 	if (msg.flags & MSG_CTRUNC_)
 		fail(s, "recvmsg", -EMFILE);
 	*count = 0;
-	if (msg.controllen >= sizeof(struct cmsg) && control.header.type == SCM_RIGHTS_) {
-		const int *from = (const int *)(control.space + sizeof(struct cmsg));
+	if (msg.controllen >= sizeof(struct cmsg) && control.header.level == SOL_SOCKET && control.header.type == SCM_RIGHTS_) {
 		*count = (u32)((control.header.len - sizeof(struct cmsg)) / sizeof(int));
-		for (u32 i = 0; i < *count; i++)
-			fds[i] = from[i];
+		for (u32 i = 0; i < *count && i < FDS_MAX; i++)
+			fds[i] = control.fd[i];
 	}
 	return m;
 }
@@ -144,16 +147,18 @@ void *map_memory(struct stage *s, u64 size)
 /* Maps the plan that davit sends next and puts its descriptors into the slots behind those that are taken. */
 void take_plan(struct stage *s)
 {
-	int fds[SLOTS + 1];
+	int fds[FDS_MAX];
 	u32 count;
-	struct message m = receive(s, fds, &count);
-	long size, base;
+	struct message m;
+	long size, base, seals;
 
-	s->at = 0;
+	s->at = NO_INSN;
+	m = receive(s, fds, &count);
 	if (m.type != MESSAGE_PLAN || count == 0 || count - 1 > SLOTS - s->slots)
 		fail(s, "receive plan", -EPROTO);
 	/* Sealed, so that what is checked is what is executed. */
-	if ((sys(fcntl, fds[0], 1034 /* F_GET_SEALS */, 0) & SEALS) != SEALS)
+	seals = sys(fcntl, fds[0], 1034 /* F_GET_SEALS */, 0);
+	if (seals < 0 || (seals & SEALS) != SEALS)
 		fail(s, "plan is not sealed", -EPERM);
 	size = sys(lseek, fds[0], 0, 2 /* SEEK_END */);
 	check(s, "lseek", size);
@@ -161,19 +166,21 @@ void take_plan(struct stage *s)
 	if (base < 0 && base > -4096)
 		fail(s, "mmap", base);
 	sys(close, fds[0]);
-	check(s, "decode plan", decode((void *)base, (u64)size, &s->plan));
+	check(s, "decode plan", decode((void *)base, (u64)size, s->slots + count - 1, &s->plan));
 	for (u32 i = 1; i < count; i++)
 		s->slot[s->slots++] = fds[i];
 }
 
 void wait_token(struct stage *s, u32 token)
 {
-	int fds[SLOTS + 1];
+	int fds[FDS_MAX];
 	u32 count;
 
+	if (token > 31)
+		fail(s, "unknown token", -EINVAL);
 	while (!(s->tokens & (1u << token))) {
 		struct message m = receive(s, fds, &count);
-		if (m.type != MESSAGE_TOKEN || m.value > 31)
+		if (m.type != MESSAGE_TOKEN || m.value > 31 || count)
 			fail(s, "receive token", -EPROTO);
 		s->tokens |= 1u << m.value;
 	}
