@@ -164,6 +164,7 @@ var Ops = []Op{
 	{"ReportReady", "ready", "reports that all but the exec is done.", nil},
 	{"Park", "park", "lets go of davit and waits on the exec FIFO for start.",
 		[]Arg{{"Fifo", Slot, Dec}}},
+	{"LetGo", "let-go", "closes the stage's own descriptors but the conversation's, so that no path of the container leads out by /proc/self/fd (CVE-2024-21626). Exec does it where it wasn't done; this is for a place before a filter that could forbid it.", nil},
 	{"Exec", "exec", "executes the first of Paths that exists. It doesn't return; a failure is reported with the head of the file.",
 		[]Arg{{"Paths", List, Dec}, {"Argv", List, Dec}, {"Env", List, Dec}}},
 }

@@ -21,8 +21,8 @@ static int parent_of(struct stage *s, int arg, const char **name)
 	return fd;
 }
 
-/* A node that is there already must be the device that was asked for (config-linux.md, Devices). */
-static void check_same(struct stage *s, int parent, const char *name, u32 mode, u64 device)
+/* The node that is there, which must be the device that was asked for (config-linux.md, Devices). */
+static int open_same(struct stage *s, int parent, const char *name, u32 mode, u64 device)
 {
 	long fd = sys(openat, parent, name, O_PATH_CLOEXEC | O_NOFOLLOW, 0);
 	u64 have = 0;
@@ -32,7 +32,7 @@ static void check_same(struct stage *s, int parent, const char *name, u32 mode, 
 		str_add(s->detail, sizeof(s->detail), "a different file is there");
 		fail(s, "mknod", -EEXIST);
 	}
-	sys(close, fd);
+	return (int)fd;
 }
 
 void do_mknod(struct stage *s)
@@ -41,14 +41,17 @@ void do_mknod(struct stage *s)
 	int parent = parent_of(s, MKNOD_PATH, &name);
 	u32 mode = (u32)num(s, MKNOD_MODE);
 	u64 device = num(s, MKNOD_DEVICE);
+	int own = num(s, MKNOD_UID) || num(s, MKNOD_GID);
 	long ret = sys(mknodat, parent, name, mode, kernel_dev(device));
 
-	if (ret == -EEXIST)
-		check_same(s, parent, name, mode, device);
-	else
+	if (ret != -EEXIST)
 		check(s, "mknod", ret);
-	if (ret == 0 && (num(s, MKNOD_UID) || num(s, MKNOD_GID)))
-		check(s, "chown", sys(fchownat, parent, name, num(s, MKNOD_UID), num(s, MKNOD_GID), AT_SYMLINK_NOFOLLOW));
+	if (ret == -EEXIST || own) {
+		int fd = open_same(s, parent, name, mode, device);
+		if (ret == 0)
+			check(s, "chown", sys(fchownat, fd, "", num(s, MKNOD_UID), num(s, MKNOD_GID), AT_EMPTY_PATH));
+		sys(close, fd);
+	}
 	sys(close, parent);
 }
 
@@ -94,7 +97,7 @@ void do_symlink(struct stage *s)
 		check(s, "unlink", sys(unlinkat, parent, name, 0));
 		ret = sys(symlinkat, to, parent, name);
 	}
-	if (ret != -EEXIST)
+	if (ret != -EEXIST || num(s, SYMLINK_REPLACE))
 		check(s, "symlink", ret);
 	sys(close, parent);
 }
@@ -109,15 +112,18 @@ void do_pty(struct stage *s)
 	struct {
 		unsigned short rows, columns, x, y;
 	} size = { (unsigned short)num(s, PTY_ROWS), (unsigned short)num(s, PTY_COLUMNS), 0, 0 };
-	int unlock = 0, master = root_open(s, "dev/pts/ptmx", O_RDWR | O_NOCTTY, RESOLVE_NO_SYMLINKS);
+	int unlock = 0, master, ptmx = root_open(s, "dev/pts/ptmx", O_PATH, RESOLVE_NO_SYMLINKS);
 	struct statfs st;
 	u64 device = 0;
 	const char *name;
 
-	check(s, "open /dev/pts/ptmx", master);
-	check(s, "fstatfs", sys(fstatfs, master, &st));
-	if (st.f_type != DEVPTS_MAGIC || (file_mode(s, master, &device) & S_IFMT_) != S_IFCHR_ || device != (5ULL << 32 | 2))
+	check(s, "open /dev/pts/ptmx", ptmx);
+	check(s, "fstatfs", sys(fstatfs, ptmx, &st));
+	if (st.f_type != DEVPTS_MAGIC || (file_mode(s, ptmx, &device) & S_IFMT_) != S_IFCHR_ || device != (5ULL << 32 | 2))
 		fail(s, "/dev/pts/ptmx is not a devpts multiplexer", -ENODEV);
+	master = reopen(s, ptmx, O_RDWR | O_NOCTTY);
+	check(s, "open /dev/pts/ptmx", master);
+	sys(close, ptmx);
 	check(s, "unlock the terminal", sys(ioctl, master, TIOCSPTLCK_, &unlock));
 	s->pty = (int)sys(ioctl, master, TIOCGPTPEER_, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	check(s, "TIOCGPTPEER", s->pty);
@@ -142,10 +148,18 @@ void do_pty(struct stage *s)
 
 void do_send_file(struct stage *s)
 {
-	/* Not blocking: the file may be a FIFO. davit reads regular files only. */
-	int fd = root_open(s, str(s, SEND_FILE_PATH), O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	int fd, path = root_open(s, str(s, SEND_FILE_PATH), O_PATH, 0);
+	u64 device;
 
+	if (path < 0)
+		fd = path;
+	else if ((file_mode(s, path, &device) & S_IFMT_) != S_IFREG_)
+		fd = -EINVAL;
+	else
+		fd = reopen(s, path, O_RDONLY);
 	send_fd(s, (u32)num(s, SEND_FILE_KIND), fd);
 	if (fd >= 0)
 		sys(close, fd);
+	if (path >= 0)
+		sys(close, path);
 }

@@ -34,6 +34,12 @@ void do_clone(struct stage *s)
 	quit(0);
 }
 
+/* The kernel makes a process dumpable again when its credentials change and fs.suid_dumpable is 1, so it is said anew after each change. */
+void set_dumpable(struct stage *s, u64 value)
+{
+	check(s, "PR_SET_DUMPABLE", sys(prctl, PR_SET_DUMPABLE, value, 0, 0, 0));
+}
+
 /* how: 0 leave them, 1 set them, 2 set them unless the user namespace forbids it. */
 void set_groups(struct stage *s, int how, u64 count, const void *groups)
 {
@@ -49,6 +55,7 @@ void do_become_root(struct stage *s)
 	set_groups(s, (int)num(s, BECOME_ROOT_GROUPS), 0, 0);
 	check(s, "setresgid", sys(setresgid, 0, 0, 0));
 	check(s, "setresuid", sys(setresuid, 0, 0, 0));
+	set_dumpable(s, 0);
 }
 
 void do_time_namespace(struct stage *s)

@@ -4,7 +4,6 @@
 
 #define SIG_SETMASK_ 2
 #define SIGNALS 64
-#define CLOSE_RANGE_CLOEXEC_ 4
 
 /* The compiler may call these. */
 void *memcpy(void *to, const void *from, size_t n)
@@ -100,7 +99,7 @@ static void execute(struct stage *s)
 	case OP_RAISE_LIMIT: do_raise_limit(s); return;
 	case OP_JOIN: do_join(s); return;
 	case OP_CLONE: do_clone(s); return;
-	case OP_DUMPABLE: check(s, "PR_SET_DUMPABLE", sys(prctl, PR_SET_DUMPABLE, num(s, DUMPABLE_VALUE), 0, 0, 0)); return;
+	case OP_DUMPABLE: set_dumpable(s, num(s, DUMPABLE_VALUE)); return;
 	case OP_WAIT: wait_token(s, (u32)num(s, WAIT_TOKEN)); return;
 	case OP_SYNC:
 		report(s, REPORT_WAITING, (long)num(s, SYNC_TOKEN));
@@ -151,10 +150,11 @@ static void execute(struct stage *s)
 	case OP_CAPABILITIES: do_capabilities(s); return;
 	case OP_CHDIR: do_chdir(s); return;
 	case OP_SECCOMP: do_seccomp(s); return;
-	case OP_CLOSE_FROM: check(s, "close_range", sys(close_range, num(s, CLOSE_FROM_FIRST), ~0U, CLOSE_RANGE_CLOEXEC_)); return;
+	case OP_CLOSE_FROM: do_close_from(s); return;
 	case OP_LOOK_UP: do_look_up(s); return;
 	case OP_REPORT_READY: report(s, REPORT_READY, 0); return;
 	case OP_PARK: do_park(s); return;
+	case OP_LET_GO: do_let_go(s); return;
 	case OP_EXEC: do_exec(s);
 	case OP_END: break;
 	}
@@ -189,7 +189,7 @@ static int parse_fd(const char *p)
 
 static const char usage[] = "davit-stage: executes a container's plan; started by davit, not by hand\n";
 
-/* argv[1] is the number of the socket to davit; descriptors below it belong to the container's process. */
+/* argv[1] is the number of the socket to davit; the descriptors below it, all of them open, are those of the container's process. */
 __attribute__((noreturn, used)) void start(long *stack)
 {
 	static struct stage s;
@@ -197,17 +197,19 @@ __attribute__((noreturn, used)) void start(long *stack)
 
 	s.at = NO_INSN;
 	s.sock = stack[0] == 2 ? parse_fd(argv[1]) : -1;
-	if (s.sock < 0 || sys(fcntl, s.sock, F_SETFD, FD_CLOEXEC) < 0) {
+	if (s.sock < 3 || sys(fcntl, s.sock, F_SETFD, FD_CLOEXEC) < 0) {
 		sys(write, 2, usage, sizeof(usage) - 1);
 		quit(2);
 	}
 	s.root = s.host_root = s.pty = s.empty = -1;
 	/* From here on no other process can look into this one, and nothing is open that davit didn't hand over. */
-	sys(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	set_dumpable(&s, 0);
 	check(&s, "close_range", sys(close_range, s.sock + 1, ~0U, 0));
 	reset_signals();
 	s.umask = (u32)sys(umask, 0);
 	open_proc(&s);
+	/* Otherwise it goes by the number of its memfd. */
+	sys(prctl, PR_SET_NAME, "davit-stage", 0, 0, 0);
 	take_plan(&s);
 	for (s.at = 0; s.at < s.plan.insns; s.at++)
 		execute(&s);

@@ -171,7 +171,7 @@ static int make_path(struct stage *s, const char *path, enum last kind, u32 mode
 {
 	struct walk w;
 	char last[256];
-	int ret = walk_and_make(s, &w, path, kind, mode, last);
+	int ret = *path ? walk_and_make(s, &w, path, kind, mode, last) : -ENOENT;
 
 	return ret < 0 ? ret : root_open(s, here(&w), O_PATH, RESOLVE_NO_SYMLINKS);
 }
@@ -236,6 +236,18 @@ void write_proc(struct stage *s, const char *path, const char *value)
 		fail(s, "write", -EIO);
 	sys(close, fd);
 	s->detail[0] = 0;
+}
+
+/*
+ * Opens what an O_PATH descriptor refers to. An open can have effects of its
+ * own (a device, a FIFO), so the descriptor's type is looked at first.
+ */
+int reopen(struct stage *s, int fd, u64 flags)
+{
+	char path[32] = "self/fd/";
+
+	num_add(path, sizeof(path), (u64)fd);
+	return (int)sys(openat, s->proc, path, flags | O_CLOEXEC, 0);
 }
 
 /* The path by which calls that take no descriptor reach fd: in the caller's /proc, so only before pivot. */

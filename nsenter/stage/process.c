@@ -2,9 +2,10 @@
 #include "stage.h"
 
 #define TIOCSCTTY_ 0x540e
-#define R_OK_ 4
 #define F_OK_ 0
 #define X_OK_ 1
+#define CLOSE_RANGE_CLOEXEC_ 4
+#define BPF_MAXINSNS_ 4096
 #define SECCOMP_SET_MODE_FILTER_ 1
 #define SECCOMP_FILTER_FLAG_NEW_LISTENER_ 8
 
@@ -39,12 +40,16 @@ void do_user(struct stage *s)
 	u32 len;
 	const char *groups = blob(s, USER_GROUPS, &len);
 
+	/* -1 would mean to stay who one is, setresuid(2); what is above it would be cut down to somebody else. */
+	if (num(s, USER_UID) >= (u32)-1 || num(s, USER_GID) >= (u32)-1)
+		fail(s, "setresuid", -EINVAL);
 	/* Capabilities survive the change of user until do_capabilities sets them, capabilities(7). */
 	check(s, "PR_SET_KEEPCAPS", sys(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0));
 	set_groups(s, (int)num(s, USER_SET_GROUPS), len / sizeof(u32), groups);
 	check(s, "setresgid", sys(setresgid, num(s, USER_GID), num(s, USER_GID), num(s, USER_GID)));
 	check(s, "setresuid", sys(setresuid, num(s, USER_UID), num(s, USER_UID), num(s, USER_UID)));
 	check(s, "PR_SET_KEEPCAPS", sys(prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0));
+	set_dumpable(s, 0);
 }
 
 void do_capabilities(struct stage *s)
@@ -66,7 +71,7 @@ void do_capabilities(struct stage *s)
 
 void do_chdir(struct stage *s)
 {
-	char cwd[256];
+	static char cwd[4096]; /* the longest that getcwd(2) returns */
 	long ret;
 
 	if (s->in_cwd)
@@ -77,10 +82,7 @@ void do_chdir(struct stage *s)
 	check(s, "chdir", ret);
 	s->in_cwd = 1;
 	/* A directory outside of the root has a path that begins with "(unreachable)", getcwd(2); CVE-2024-21626. */
-	ret = sys(getcwd, cwd, sizeof(cwd));
-	if (ret == -ERANGE)
-		return;
-	check(s, "getcwd", ret);
+	check(s, "getcwd", sys(getcwd, cwd, sizeof(cwd)));
 	if (cwd[0] != '/') {
 		str_add(s->detail, sizeof(s->detail), "the working directory is outside of the container");
 		fail(s, "getcwd", -ENOENT);
@@ -97,6 +99,9 @@ void do_seccomp(struct stage *s)
 	long ret;
 
 	program.filter = blob(s, SECCOMP_FILTER, &len);
+	/* The length is 16 bits wide: of a longer filter only a part would be loaded. */
+	if (len % 8 || len / 8 > BPF_MAXINSNS_)
+		fail(s, "seccomp", -EINVAL);
 	program.len = (unsigned short)(len / 8);
 	ret = sys(seccomp, SECCOMP_SET_MODE_FILTER_, num(s, SECCOMP_FLAGS), &program);
 	check(s, "seccomp", ret);
@@ -104,18 +109,69 @@ void do_seccomp(struct stage *s)
 		report(s, REPORT_LISTENER, ret);
 }
 
-/* 0 where path is a file that this process may execute. */
-static long executable(struct stage *s, const char *path)
+static int forbidden(long ret)
+{
+	return ret == -EPERM || ret == -ENOSYS;
+}
+
+/*
+ * 0 where path is a file that this process may execute, with the credentials
+ * that execve(2) goes by. A filter that is loaded already may not know the
+ * newer calls, or none of them: then the exec itself tells.
+ */
+static long executable(const char *path)
 {
 	struct statx st;
 	long ret = sys(statx, AT_FDCWD_, path, 0, STATX_TYPE, &st);
 
-	(void)s;
-	if (ret < 0)
-		return ret;
-	if ((st.stx_mode & S_IFMT_) == S_IFDIR_)
+	if (ret == 0 && (st.stx_mode & S_IFMT_) == S_IFDIR_)
 		return -EISDIR;
-	return sys(faccessat, AT_FDCWD_, path, X_OK_);
+	ret = sys(faccessat2, AT_FDCWD_, path, X_OK_, AT_EACCESS);
+	if (forbidden(ret))
+		ret = sys(faccessat, AT_FDCWD_, path, X_OK_);
+	return forbidden(ret) ? 0 : ret;
+}
+
+/*
+ * close_range(2), or one by one where the kernel is older than 5.11 or a filter
+ * that is loaded already forbids it. What davit had left open was closed at the
+ * start, so the numbers end with what the stage itself can have open.
+ */
+void do_close_from(struct stage *s)
+{
+	u64 first = num(s, CLOSE_FROM_FIRST), end = (u64)s->sock + 4 * SLOTS;
+
+	if (sys(close_range, first, ~0U, CLOSE_RANGE_CLOEXEC_) == 0)
+		return;
+	for (u64 fd = first; fd < end; fd++) {
+		long ret = sys(fcntl, fd, F_SETFD, FD_CLOEXEC);
+		if (ret != -EBADF)
+			check(s, "close_range", ret);
+	}
+}
+
+static void drop(struct stage *s, int *fd)
+{
+	if (*fd >= 0)
+		check(s, "close", sys(close, *fd));
+	*fd = -1;
+}
+
+/*
+ * Closes all but the conversation and the process's own descriptors. Close-on-exec
+ * would be too late: execve(2) itself follows the container's paths, and one
+ * that leads through /proc/self/fd must not come out on the host (CVE-2024-21626).
+ * By close(2), which filters know that know nothing of close_range(2).
+ */
+void do_let_go(struct stage *s)
+{
+	drop(s, &s->proc);
+	drop(s, &s->root);
+	drop(s, &s->host_root);
+	drop(s, &s->pty);
+	drop(s, &s->empty);
+	while (s->slots)
+		drop(s, &s->slot[--s->slots]);
 }
 
 void do_look_up(struct stage *s)
@@ -125,7 +181,7 @@ void do_look_up(struct stage *s)
 	long err = -ENOENT;
 
 	for (; count; count--, path = next(path)) {
-		long ret = executable(s, path);
+		long ret = executable(path);
 		if (ret == 0)
 			return;
 		if (ret != -ENOENT && ret != -ENOTDIR && err == -ENOENT)
@@ -141,18 +197,15 @@ void do_look_up(struct stage *s)
  */
 void do_park(struct stage *s)
 {
-	char path[32] = "";
-	long fd;
+	int fd;
 
-	str_add(path, sizeof(path), "self/fd/");
-	num_add(path, sizeof(path), (u64)slot(s, PARK_FIFO));
 	sys(close, s->sock);
 	do
-		fd = sys(openat, s->proc, path, O_WRONLY | O_CLOEXEC, 0);
+		fd = reopen(s, slot(s, PARK_FIFO), O_WRONLY);
 	while (fd == -EINTR);
-	if (fd < 0)
+	/* In the socket's very place, so that what is the process's and what is the stage's stay apart. */
+	if (fd < 0 || (fd != s->sock && sys(dup3, fd, s->sock, O_CLOEXEC) < 0))
 		quit(1);
-	s->sock = (int)fd;
 }
 
 static const char **vector(struct stage *s, int arg)
@@ -189,6 +242,8 @@ void do_exec(struct stage *s)
 	const char *path = list(s, EXEC_PATHS, &count), *first = path, *denied = 0;
 	const char **argv = vector(s, EXEC_ARGV), **env = vector(s, EXEC_ENV);
 
+	if (s->proc >= 0)
+		do_let_go(s);
 	for (; count; count--, path = next(path)) {
 		long ret = sys(execve, path, argv, env);
 

@@ -129,12 +129,14 @@ int make_target(struct stage *s, const char *path, int directory);
 int make_parent(struct stage *s, const char *path, const char **name);
 int proc_open(struct stage *s, const char *path, u64 flags);
 void write_proc(struct stage *s, const char *path, const char *value);
+int reopen(struct stage *s, int fd, u64 flags);
 void fd_path(char out[32], int fd);
 u32 file_mode(struct stage *s, int fd, u64 *device);
 
 /* The rooms of the instructions. */
 void do_join(struct stage *s);
 void do_clone(struct stage *s);
+void set_dumpable(struct stage *s, u64 value);
 void set_groups(struct stage *s, int how, u64 count, const void *groups);
 void do_become_root(struct stage *s);
 void do_time_namespace(struct stage *s);
@@ -166,6 +168,8 @@ void do_user(struct stage *s);
 void do_capabilities(struct stage *s);
 void do_chdir(struct stage *s);
 void do_seccomp(struct stage *s);
+void do_close_from(struct stage *s);
+void do_let_go(struct stage *s);
 void do_look_up(struct stage *s);
 void do_park(struct stage *s);
 void do_exec(struct stage *s) __attribute__((noreturn));
