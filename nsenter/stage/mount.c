@@ -24,6 +24,9 @@
 #define MS_STRICTATIME_ (1 << 24)
 #define MS_LAZYTIME_ (1 << 25)
 #define MNT_DETACH_ 2
+/* statfs(2) has flags of its own for these. */
+#define ST_RELATIME_ 4096
+#define ST_NOSYMFOLLOW_ 8192
 /* The kernel copies at most this much of an fsconfig string, and a page of mount data. */
 #define FSCONFIG_STRING_MAX 255
 #define DATA_MAX 4095
@@ -71,18 +74,32 @@ static long set_attr(int fd, u64 set, u64 clear, int recursive)
 	return sys(mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr, sizeof(attr));
 }
 
-/* set_attr for kernels before 5.12: on an attached mount, one at a time, by a remount that repeats the flags that stay. */
+/*
+ * set_attr for kernels before 5.12: on an attached mount, without those below
+ * it, by a remount that repeats the flags that stay. The access time is always
+ * named: it is what a user namespace may not change by leaving it out.
+ */
 static void set_attr_old(struct stage *s, int fd, u64 set, u64 clear)
 {
-	u64 all = MS_RDONLY_ | MS_NOSUID_ | MS_NODEV_ | MS_NOEXEC_ | MS_NOATIME_ | MS_NODIRATIME_ | MS_RELATIME_;
+	const u64 same = MS_RDONLY_ | MS_NOSUID_ | MS_NODEV_ | MS_NOEXEC_ | MS_NOATIME_ | MS_NODIRATIME_;
+	const u64 atime = MS_NOATIME_ | MS_RELATIME_ | MS_STRICTATIME_;
 	struct statfs st;
-	u64 flags;
+	u64 have, flags;
 
 	check(s, "fstatfs", sys(fstatfs, fd, &st));
-	flags = (u64)st.f_flags & all;
+	have = (u64)st.f_flags;
+	flags = have & same;
+	if (have & ST_NOSYMFOLLOW_)
+		flags |= MS_NOSYMFOLLOW_;
+	if (have & ST_RELATIME_)
+		flags |= MS_RELATIME_;
+	if (!(flags & atime))
+		flags |= MS_STRICTATIME_;
 	if (clear & MOUNT_ATTR__ATIME)
-		flags &= ~(u64)(MS_NOATIME_ | MS_RELATIME_);
+		flags &= ~atime;
 	flags = (flags & ~ms_flags(clear)) | ms_flags(set);
+	if (!(flags & atime))
+		flags |= MS_RELATIME_;
 	check(s, "remount", mount_fd(0, fd, 0, MS_REMOUNT_ | MS_BIND_ | flags, 0));
 }
 
@@ -93,6 +110,7 @@ static void set_propagation(struct stage *s, int fd, u64 flags)
 }
 
 /* Adds the kernel's own words about a failed fsopen/fsconfig to the detail: messages such as "e tmpfs: Bad value for 'size'". */
+static void fs_fail(struct stage *s, int fs, const char *call, long err) __attribute__((noreturn));
 static void fs_fail(struct stage *s, int fs, const char *call, long err)
 {
 	char buf[256];
@@ -155,28 +173,46 @@ static int mount_target(struct stage *s)
 	return fd;
 }
 
-/* The options don't fit through fsconfig: the call of old takes a page of them. */
-static void mount_old(struct stage *s, u32 count)
+/* Adds an option to mount(2)'s list, in which the commas of a security context need quotes. */
+static void add_option(char *data, const char *option)
 {
+	static const char context[] = "context=";
+	size_t n = 0;
+
+	while (option[n] && option[n] == context[n])
+		n++;
+	if (*data)
+		str_add(data, DATA_MAX + 2, ",");
+	if (n < sizeof(context) - 1) {
+		str_add(data, DATA_MAX + 2, option);
+		return;
+	}
+	str_add(data, DATA_MAX + 2, context);
+	str_add(data, DATA_MAX + 2, "\"");
+	str_add(data, DATA_MAX + 2, option + n);
+	str_add(data, DATA_MAX + 2, "\"");
+}
+
+/* The options don't fit through fsconfig: the call of old takes a page of them. */
+static void mount_old(struct stage *s)
+{
+	u32 count;
 	const char *option = list(s, MOUNT_OPTIONS, &count);
 	u64 flags = ms_flags(num(s, MOUNT_ATTR)) | num(s, MOUNT_SUPER);
-	char *data = map_memory(s, DATA_MAX + 1);
-	size_t len = 0;
+	char *data = map_memory(s, DATA_MAX + 2);
 	int fd;
 
-	for (u32 i = 0; i < count; i++, option = next(option)) {
-		len += str_len(option) + (i > 0);
-		if (len > DATA_MAX) {
-			str_add(s->detail, sizeof(s->detail), "the options are longer than a page");
-			fail(s, "mount", -E2BIG);
-		}
-		if (i)
-			str_add(data, DATA_MAX + 1, ",");
-		str_add(data, DATA_MAX + 1, option);
+	for (; count; count--, option = next(option))
+		add_option(data, option);
+	if (str_len(data) > DATA_MAX) {
+		str_add(s->detail, sizeof(s->detail), "the options are longer than a page");
+		fail(s, "mount", -E2BIG);
 	}
 	fd = mount_target(s);
 	check(s, "mount", mount_fd(str(s, MOUNT_SOURCE), fd, str(s, MOUNT_TYPE), flags, data));
 	sys(close, fd);
+	if (!num(s, MOUNT_PROPAGATION))
+		return;
 	fd = root_open(s, str(s, MOUNT_TARGET), O_PATH, 0);
 	check(s, "open the new mount", fd);
 	set_propagation(s, fd, num(s, MOUNT_PROPAGATION));
@@ -218,13 +254,14 @@ void do_mount(struct stage *s)
 	u64 super = num(s, MOUNT_SUPER);
 	u32 count;
 	const char *option = list(s, MOUNT_OPTIONS, &count);
-	int mnt;
+	int mnt, fits = str_len(str(s, MOUNT_SOURCE)) <= FSCONFIG_STRING_MAX;
 
-	for (u32 i = 0; i < count; i++, option = next(option))
-		if (str_len(option) > FSCONFIG_STRING_MAX) {
-			mount_old(s, count);
-			return;
-		}
+	for (; count; count--, option = next(option))
+		fits &= str_len(option) <= FSCONFIG_STRING_MAX;
+	if (!fits) {
+		mount_old(s);
+		return;
+	}
 	mnt = make_mount(s, &super);
 	attach(s, mnt, mount_target(s));
 	if (super) /* such as MS_I_VERSION: known to mount(2) only */
@@ -363,13 +400,30 @@ void do_root_attr(struct stage *s)
 		check(s, "mount_setattr", ret);
 }
 
+/* Takes a mount of the old tree away, and covers what is there, for a mount that may not be taken away or is one of several. */
+static void hide(struct stage *s, const char *path)
+{
+	long fd;
+	int mnt;
+
+	sys(umount2, path, MNT_DETACH_);
+	fd = sys(openat, AT_FDCWD_, path, O_PATH_CLOEXEC | O_DIRECTORY, 0);
+	if (fd == -ENOENT)
+		return;
+	check(s, "open", fd);
+	mnt = empty_directory(s, "");
+	attach(s, mnt, (int)fd);
+	if (mnt != s->empty)
+		sys(close, mnt);
+}
+
 void do_pivot(struct stage *s)
 {
 	check(s, "fchdir", sys(fchdir, s->root));
 	if (num(s, PIVOT_NO_PIVOT)) {
-		/* The old tree stays mounted below the new root: take away what is worst in it. */
-		sys(umount2, "/proc", MNT_DETACH_);
-		sys(umount2, "/sys", MNT_DETACH_);
+		/* The old tree stays mounted below the new root: hide what is worst in it. */
+		hide(s, "/proc");
+		hide(s, "/sys");
 		check(s, "move_mount", sys(move_mount, s->root, "", AT_FDCWD_, "/", MOVE_MOUNT_F_EMPTY_PATH));
 		check(s, "chroot", sys(chroot, "."));
 	} else {
