@@ -2,6 +2,7 @@ package nsenter
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -23,8 +24,11 @@ type encoder struct {
 }
 
 // Encode lays the program out for the stage. It fails for what the format
-// can't hold: a string with a NUL, or a program beyond 64 MiB.
+// can't hold: a string with a NUL, no instruction at all, or more than 64 MiB.
 func (p Program) Encode() ([]byte, error) {
+	if len(p) == 0 {
+		return nil, errors.New("a program needs an instruction")
+	}
 	e := &encoder{
 		instr: make([]byte, headerSize, headerSize+len(p)*instrSize+4096),
 		pool:  make([]byte, 1, 4096),

@@ -57,21 +57,21 @@ func DecodeFailure(msg []byte, program Program) error {
 
 func decodeFailure(msg []byte, program Program) error {
 	var r wireReport
-	if len(msg) < 16 {
+	if len(msg) < reportHead {
 		return fmt.Errorf("the stage sent a report of %d bytes", len(msg))
 	}
 	copy(bytesOf(&r), msg)
 	switch reportType(r.Type) {
 	case reportFailed:
 		e := &InstrError{Call: cString(r.Call[:]), Errno: unix.Errno(r.Err), Detail: cString(r.Detail[:])}
-		if int(r.Index) < len(program) {
+		if uint64(r.Index) < uint64(len(program)) {
 			e.Instr = program[r.Index]
 		}
 		return e
 	case reportExecFailed:
 		var x wireExecReport
 		copy(bytesOf(&x), msg)
-		head := x.Head[:min(int(x.HeadLen), len(x.Head))]
+		head := x.Head[:min(uint64(x.HeadLen), uint64(len(x.Head)))]
 		return &ExecError{Path: cString(x.Path[:]), Errno: unix.Errno(x.Err), Head: bytes.Clone(head)}
 	}
 	return nil

@@ -6,18 +6,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const mfdExec = 0x10 // MFD_EXEC of Linux 6.3: needed where vm.memfd_noexec is 1
+// Linux 6.3 wants to be told; without, vm.memfd_noexec=1 would take the right to execute, and the kernel log has a warning.
+const (
+	mfdNoExecSeal = 0x8
+	mfdExec       = 0x10
+)
 
 const allSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
 // sealed returns a memfd with these bytes that nobody can change any more.
 func sealed(name string, data []byte, executable bool) (int, error) {
-	flags := unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	fd, err := -1, error(unix.EINVAL)
+	flags, use := unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING, mfdNoExecSeal
 	if executable {
-		fd, err = unix.MemfdCreate(name, flags|mfdExec)
+		use = mfdExec
 	}
-	if err == unix.EINVAL { // older than 6.3, or not executable
+	fd, err := unix.MemfdCreate(name, flags|use)
+	if err == unix.EINVAL { // older than 6.3
 		fd, err = unix.MemfdCreate(name, flags)
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"syscall"
 	"unsafe"
@@ -13,16 +14,33 @@ import (
 
 // Stage is a running stage. It belongs to the goroutine that started it.
 type Stage struct {
-	pid     int // the process that enters; it ends when it has cloned the container's
-	sock    int
-	program Program // the one being executed
-	queued  Program // the one behind it
+	pid      int // the process that enters; it ends when it has cloned the container's
+	sock     int
+	programs []Program // the one being executed and those behind it
+	clone    int       // index of the Clone that the stage hasn't reported yet, -1 for none
+	early    []message // what the clone said before its parent reported it
+}
+
+// message is a report as it came in.
+type message struct {
+	data []byte
+	fd   int // -1 for none
 }
 
 // Start runs a stage. files become its descriptors 0, 1, 2, …, and those of
-// the container's process; no other descriptor is inherited. The stage then
-// waits for [Stage.Send], and ends when the caller does.
+// the container's process; no other descriptor is inherited. There are at
+// least three. The stage then waits for [Stage.Send], and ends when the caller
+// does.
 func Start(files []uintptr) (*Stage, error) {
+	if len(files) < 3 {
+		return nil, errors.New("start the stage: it needs standard input, output and error")
+	}
+	for i, f := range files {
+		// A hole would be filled by descriptors of the stage's own.
+		if int(f) < 0 {
+			return nil, fmt.Errorf("start the stage: descriptor %d is missing", i)
+		}
+	}
 	code, err := stageBinary()
 	if err != nil {
 		return nil, err
@@ -31,30 +49,22 @@ func Start(files []uintptr) (*Stage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the stage: %w", err)
 	}
-	defer func() { unix.Close(exe) }()
-	// The child finds the memfd by its number, so it must be behind those that the child rearranges.
-	if exe <= len(files)+1 {
-		high, err := unix.FcntlInt(uintptr(exe), unix.F_DUPFD_CLOEXEC, len(files)+2)
-		if err != nil {
-			return nil, fmt.Errorf("start the stage: %w", err)
-		}
-		unix.Close(exe)
-		exe = high
-	}
+	defer unix.Close(exe)
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("start the stage: socketpair: %w", err)
 	}
 	defer unix.Close(pair[1])
-	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"davit-stage", strconv.Itoa(len(files))}, &syscall.ProcAttr{
-		Env:   []string{},
-		Files: append(append(make([]uintptr, 0, len(files)+1), files...), uintptr(pair[1])),
-	})
+	// The memfd is handed over like the others, for only then its number in the
+	// child is certain. The stage begins with closing what is behind the socket.
+	all := append(append(make([]uintptr, 0, len(files)+2), files...), uintptr(pair[1]), uintptr(exe))
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(len(files)+1), []string{"davit-stage", strconv.Itoa(len(files))},
+		&syscall.ProcAttr{Env: []string{}, Files: all})
 	if err != nil {
 		unix.Close(pair[0])
 		return nil, fmt.Errorf("start the stage: %w", err)
 	}
-	return &Stage{pid: pid, sock: pair[0]}, nil
+	return &Stage{pid: pid, sock: pair[0], clone: -1}, nil
 }
 
 // Messages to the stage, see stage/talk.c.
@@ -75,11 +85,10 @@ func (s *Stage) Send(p Program, fds []int) error {
 		return err
 	}
 	defer unix.Close(plan)
-	if s.program == nil {
-		s.program = p
-	} else {
-		s.queued = p
+	if len(s.programs) == 0 {
+		s.clone = slices.IndexFunc(p, func(in Instr) bool { _, ok := in.Op.(Clone); return ok })
 	}
+	s.programs = append(s.programs, p)
 	return s.send(messagePlan, 0, append([]int{plan}, fds...))
 }
 
@@ -120,6 +129,9 @@ type wireExecReport struct {
 	Head        [2048]byte
 }
 
+// reportHead is what every report begins with.
+const reportHead = int(unsafe.Offsetof(wireReport{}.Call))
+
 func bytesOf[T any](v *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
 }
@@ -153,31 +165,69 @@ type Ready struct{}
 // Receive waits for the stage's next report. A failed instruction is an
 // [*InstrError], a failed exec an [*ExecError], and the end of the
 // conversation io.EOF: the process was executed or parked, or it died.
+//
+// [Cloned] comes before whatever the clone says itself.
 func (s *Stage) Receive() (Report, error) {
-	var w wireExecReport // the larger of the two
-	buf := bytesOf(&w)
-	control := make([]byte, unix.CmsgSpace(4))
-	var n, cn int
-	var err error
+	if s.clone < 0 && len(s.early) > 0 {
+		m := s.early[0]
+		s.early = s.early[1:]
+		return s.interpret(m)
+	}
 	for {
-		n, cn, _, _, err = unix.Recvmsg(s.sock, buf, control, unix.MSG_CMSG_CLOEXEC)
-		if err != unix.EINTR {
-			break
-		}
-	}
-	if err == unix.ECONNRESET || (err == nil && n == 0) {
-		return nil, io.EOF
-	}
-	if err != nil {
-		return nil, fmt.Errorf("receive from the stage: %w", err)
-	}
-	fd := -1
-	if cn > 0 {
-		if fd, err = receivedFd(control[:cn]); err != nil {
+		m, err := s.receive()
+		switch {
+		case err == io.EOF && len(s.early) > 0:
+			// Its parent died before it could report the clone.
+			s.clone = -1
+			return s.Receive()
+		case err != nil:
 			return nil, err
+		case s.isEarly(&m):
+			s.early = append(s.early, m)
+		default:
+			return s.interpret(m)
 		}
 	}
-	return s.interpret(buf[:n], fd)
+}
+
+// isEarly tells whether a message is from the clone, which runs beside the parent that has yet to report it.
+func (s *Stage) isEarly(m *message) bool {
+	if s.clone < 0 || len(m.data) < reportHead {
+		return false
+	}
+	var r wireReport
+	copy(bytesOf(&r), m.data)
+	return reportType(r.Type) != reportCloned && (len(s.early) > 0 || int64(r.Index) > int64(s.clone))
+}
+
+// receive takes one message off the socket.
+func (s *Stage) receive() (message, error) {
+	var w wireExecReport // the larger of the two
+	control := make([]byte, unix.CmsgSpace(4))
+	for {
+		n, cn, flags, _, err := unix.Recvmsg(s.sock, bytesOf(&w), control, unix.MSG_CMSG_CLOEXEC)
+		switch {
+		case err == unix.EINTR || err == unix.ECONNRESET:
+			// Reset: the stage ended without reading all that was sent to it. The
+			// kernel says so once, before it gives out what the stage said last.
+			continue
+		case err == nil && n == 0:
+			return message{}, io.EOF
+		case err != nil:
+			return message{}, fmt.Errorf("receive from the stage: %w", err)
+		}
+		m := message{data: bytesOf(&w)[:n], fd: -1}
+		if cn > 0 {
+			m.fd, err = receivedFd(control[:cn])
+		}
+		if err == nil && flags&unix.MSG_CTRUNC != 0 {
+			err = errors.New("receive from the stage: a descriptor was lost (is the limit of open files reached?)")
+		}
+		if err != nil && m.fd >= 0 {
+			unix.Close(m.fd)
+		}
+		return m, err
+	}
 }
 
 func receivedFd(control []byte) (int, error) {
@@ -187,30 +237,51 @@ func receivedFd(control []byte) (int, error) {
 	}
 	fds, err := unix.ParseUnixRights(&msgs[0])
 	if err != nil || len(fds) != 1 {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
 		return -1, errors.New("receive from the stage: expected one descriptor")
 	}
 	return fds[0], nil
 }
 
-func (s *Stage) interpret(msg []byte, fd int) (Report, error) {
-	if err := decodeFailure(msg, s.program); err != nil {
+func (s *Stage) interpret(m message) (Report, error) {
+	report, err := s.report(m)
+	if f, ok := report.(File); m.fd >= 0 && (!ok || f.Err != nil) {
+		unix.Close(m.fd)
+	}
+	return report, err
+}
+
+func (s *Stage) report(m message) (Report, error) {
+	var program Program
+	if len(s.programs) > 0 {
+		program = s.programs[0]
+	}
+	if err := decodeFailure(m.data, program); err != nil {
 		return nil, err
 	}
 	var r wireReport
-	copy(bytesOf(&r), msg)
+	copy(bytesOf(&r), m.data)
 	switch reportType(r.Type) {
 	case reportCloned:
+		s.clone = -1
 		return Cloned{PID: int(r.Value)}, nil
 	case reportFile:
-		f := File{Kind: FileKind(r.Value), Fd: fd}
-		if r.Err != 0 {
-			f.Err = unix.Errno(r.Err)
+		f := File{Kind: FileKind(r.Value), Fd: m.fd}
+		switch {
+		case r.Err != 0:
+			f.Fd, f.Err = -1, unix.Errno(r.Err)
+		case m.fd < 0:
+			return nil, fmt.Errorf("the stage reports a file (%s) without a descriptor", f.Kind)
 		}
 		return f, nil
 	case reportWaiting:
 		return Waiting{Token: Token(r.Value)}, nil
 	case reportPhaseDone:
-		s.program, s.queued = s.queued, nil
+		if len(s.programs) > 0 {
+			s.programs = s.programs[1:]
+		}
 		return PhaseDone{}, nil
 	case reportListener:
 		return Listener{Fd: int(r.Value)}, nil
@@ -224,8 +295,15 @@ func (s *Stage) interpret(msg []byte, fd int) (Report, error) {
 func (s *Stage) PID() int { return s.pid }
 
 // Close ends the conversation and reaps the entering process. A stage that
-// hasn't come to its exec, or parked, gives up.
+// hasn't come to its exec, or parked, gives up. A program without Clone makes
+// the entering process itself the one that is executed: Close waits for its end.
 func (s *Stage) Close() {
+	for _, m := range s.early {
+		if m.fd >= 0 {
+			unix.Close(m.fd)
+		}
+	}
+	s.early = nil
 	if s.sock >= 0 {
 		unix.Close(s.sock)
 		s.sock = -1
