@@ -44,7 +44,12 @@ func (c *compiler) mount(field string, i int, m *specs.Mount) error {
 }
 
 // insideRoot is a path of the container, lexically clean. Relative destinations start at "/" (config.md, Mounts).
-func insideRoot(p string) string { return path.Clean("/" + p) }
+func insideRoot(p string) string {
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p
+	}
+	return path.Clean(p)
+}
 
 // remount has the meaning of MS_REMOUNT: all flags that aren't given are cleared, but for the one of access times.
 func (c *compiler) remount(field string, m *specs.Mount, o *mountOptions) error {
