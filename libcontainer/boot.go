@@ -145,17 +145,22 @@ func (b *boot) open(f *plan.FileRef) (int, error) {
 		return openNamespace(f)
 	case plan.ExecFifo:
 		uid, gid := b.rootOwner()
-		if err := b.dir.MakeFifo(uid, gid); err != nil {
-			return -1, err
-		}
-		file, err := b.dir.OpenFifoPath()
-		if err != nil {
-			return -1, err
-		}
-		defer file.Close()
-		return unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+		return makeFifo(b.dir, uid, gid)
 	}
 	return -1, fmt.Errorf("a plan asks for an unknown kind of descriptor (%d)", f.Kind)
+}
+
+// makeFifo makes the exec FIFO of a process that is to wait for its start, and opens it as a path.
+func makeFifo(dir *state.Dir, uid, gid int) (int, error) {
+	if err := dir.MakeFifo(uid, gid); err != nil {
+		return -1, err
+	}
+	f, err := dir.OpenFifoPath()
+	if err != nil {
+		return -1, err
+	}
+	defer f.Close()
+	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 }
 
 // rootOwner is the container's root on the host, who opens the exec FIFO.

@@ -24,6 +24,7 @@ type ExecOptions struct {
 	// Process makes the process from the container's configuration. What it returns is checked.
 	Process      func(*specs.Spec) (*specs.Process, error)
 	Detach       bool     // return when the process runs
+	Park         string   // let the process wait, under this name, for [Runtime.StartProcess]; "" executes it
 	IgnorePaused bool     // join even while the container is paused
 	Cgroups      []string // sub-cgroups to join instead of the container's: "path" for all hierarchies or "controller:path"
 }
@@ -31,8 +32,9 @@ type ExecOptions struct {
 // Exec runs another process in a running container. Unless detached it waits
 // for its end, passing signals on, and returns the exit code as [Runtime.Run] does.
 func (rt *Runtime) Exec(id string, opts *ExecOptions) (int, error) {
+	detach := opts.Detach || opts.Park != ""
 	var caught *signals.Pipe
-	if !opts.Detach {
+	if !detach {
 		var err error
 		if caught, err = catchForwarded(); err != nil {
 			return 1, err
@@ -60,7 +62,7 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (int, error) {
 		return 1, err
 	}
 	defer e.release()
-	if opts.Detach {
+	if detach {
 		return 0, nil
 	}
 	ws, err := e.wait(caught, false)
@@ -73,15 +75,20 @@ type join struct {
 	container *container
 	opts      *ExecOptions
 	cgroups   map[string]string // where the process goes, by controller
+	parked    *state.Dir        // of a process that waits for its start
 }
 
 func (rt *Runtime) join(c *container, opts *ExecOptions, paths map[string]string) (*join, error) {
-	e := &join{launch: launch{rt: rt, opts: &opts.ProcessOptions, kind: "setns", detach: opts.Detach, record: c.record},
+	e := &join{launch: launch{rt: rt, opts: &opts.ProcessOptions, kind: "setns", detach: opts.Detach || opts.Park != "", record: c.record},
 		container: c, opts: opts, cgroups: paths}
 	if err := e.run(); err != nil {
 		e.abandon()
 		if e.cgroup != nil {
 			e.cgroup.Close()
+		}
+		if e.parked != nil {
+			_ = e.parked.Remove()
+			e.parked.Close()
 		}
 		return nil, err
 	}
@@ -113,11 +120,17 @@ func (e *join) run() error {
 	if err := e.checkTerminal(); err != nil {
 		return err
 	}
+	if err := e.claim(); err != nil {
+		return err
+	}
 	if err := e.compile(); err != nil {
 		return err
 	}
 	if err := e.execute(e); err != nil {
 		return err
+	}
+	if e.parked != nil {
+		return nil
 	}
 	return e.execed()
 }
@@ -156,7 +169,7 @@ func (e *join) compile() error {
 	_, facts.IntoCgroup = e.cgroup.Dir()
 	e.plan, err = plan.CompileExec(&plan.Input{
 		ID: e.record.ID, Spec: e.spec, Bundle: e.record.Bundle, Rootfs: e.record.Rootfs, NoNewKeyring: e.record.NoNewKeyring,
-		Inherited: e.opts.extra(), ExtraEnv: e.opts.environment(), Facts: facts,
+		Inherited: e.opts.extra(), ExtraEnv: e.opts.environment(), Park: e.parked != nil, Facts: facts,
 	})
 	return err
 }
@@ -218,7 +231,7 @@ func (e *join) cloned() error {
 		}
 	}
 	e.joined = true
-	return nil
+	return e.save()
 }
 
 func (e *join) waiting(t nsenter.Token) error {
@@ -226,6 +239,9 @@ func (e *join) waiting(t nsenter.Token) error {
 }
 
 func (e *join) open(f *plan.FileRef) (int, error) {
+	if f.Kind == plan.ExecFifo {
+		return makeFifo(e.parked, unix.Geteuid(), unix.Getegid())
+	}
 	if f.Kind != plan.InitPidfd {
 		return -1, fmt.Errorf("a plan asks for an unknown kind of descriptor (%d)", f.Kind)
 	}
@@ -241,4 +257,7 @@ func (e *join) release() {
 	e.stage.Close()
 	e.closeTerminal()
 	e.cgroup.Close()
+	if e.parked != nil {
+		e.parked.Close()
+	}
 }
