@@ -39,6 +39,8 @@ func TestUsageErrors(t *testing.T) {
 		{"kill a 9 b", `davit: "kill" requires a maximum of 2 argument(s)`, "davit kill"},
 		{"pause", `davit: "pause" requires exactly 1 argument(s)`, "davit pause ID"},
 		{"resume a b", `davit: "resume" requires exactly 1 argument(s)`, "davit resume ID"},
+		{"update --memory 1M", `davit: "update" requires exactly 1 argument(s)`, "davit update [options] ID"},
+		{"update --memory", "davit update: flag needs an argument: --memory", "davit update"},
 		{"ps", `davit: "ps" requires a minimum of 1 argument(s)`, "davit ps [options] ID [PS-OPTION...]"},
 		{"list a", `davit: "list" requires exactly 0 argument(s)`, "davit list"},
 		{"explain a b", `davit: "explain" requires a maximum of 1 argument(s)`, "davit explain"},
@@ -75,7 +77,7 @@ func TestNoArguments(t *testing.T) {
 // TestMissingContainer holds on to the words that engines look for.
 func TestMissingContainer(t *testing.T) {
 	root := emptyRoot(t)
-	for _, line := range []string{"state ID", "start ID", "kill ID", "kill --all ID 9", "delete ID", "pause ID", "resume ID", "ps ID", "ps -f json ID"} {
+	for _, line := range []string{"state ID", "start ID", "kill ID", "kill --all ID 9", "delete ID", "pause ID", "resume ID", "update --memory 1M ID", "ps ID", "ps -f json ID"} {
 		code, out, errs := davit(t, append([]string{"--root", root}, strings.Fields(line)...)...)
 		if code != 1 || out != "" || !strings.Contains(errs, "container does not exist") || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%s: exit %d, stdout %q, stderr %q", line, code, out, errs)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"davit/cgroups"
 	"davit/nsenter"
 )
 
@@ -152,4 +153,21 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		}
 	}
 	t.Fatalf("%s: not within ten seconds", what)
+}
+
+// cgroupsOf returns the directories of a process's control groups.
+func cgroupsOf(t *testing.T, pid int) (dirs []string) {
+	t.Helper()
+	layout, err := cgroups.Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths, err := cgroups.PathsOf(layout, pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range paths {
+		dirs = append(dirs, dir)
+	}
+	return dirs
 }

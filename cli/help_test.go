@@ -83,8 +83,10 @@ func wide(t *testing.T, out string) {
 }
 
 func TestHiddenFlags(t *testing.T) {
-	if _, out, _ := davit(t, "help", "kill"); strings.Contains(out, "--all") {
-		t.Error("kill shows --all")
+	for command, flag := range map[string]string{"kill": "--all", "update": "--kernel-memory"} {
+		if _, out, _ := davit(t, "help", command); strings.Contains(out, flag) {
+			t.Errorf("%s shows %s", command, flag)
+		}
 	}
 }
 

@@ -104,6 +104,12 @@ func TestCallForms(t *testing.T) {
 		{"state h", "state", "h", nil},
 		{"start start", "start", "start", nil},
 		{"--log state --debug delete kill", "delete", "kill", map[string]any{"log": "state", "debug": true}},
+		{shim + "pause ID", "pause", "ID", shimFlags(nil)},
+		{shim + "resume ID", "resume", "ID", shimFlags(nil)},
+		{shim + "update --resources - ID", "update", "ID", shimFlags(map[string]any{"resources": "-"})},
+		{"update --resources=/f ID", "update", "ID", map[string]any{"resources": "/f"}},
+		{"update -r - ID", "update", "ID", map[string]any{"resources": "-"}},
+		{"update ID --memory -1 --cpu-quota -1 --cpuset-cpus 0,2", "update", "ID", map[string]any{"memory": "-1", "cpu-quota": "-1", "cpuset-cpus": "0,2"}},
 		// what is behind the id is another program's
 		{shim + "ps --format json ID", "ps", "ID", shimFlags(map[string]any{"format": "json"})},
 		{"ps --format table ID -e -f --format x", "ps", "ID -e -f --format x", map[string]any{"format": "table"}},

@@ -36,6 +36,7 @@ func commands() []entry {
 		{"kill", groupLife, "send a signal to a container", killCommand},
 		{"pause", groupLife, "stop all processes of a container for a while", pauseCommand},
 		{"resume", groupLife, "let the processes of a paused container go on", resumeCommand},
+		{"update", groupLife, "change the limits of a container", updateCommand},
 		{"delete", groupLife, "remove a container and all that belongs to it", deleteCommand},
 		{"list", groupLook, "list the containers", listCommand},
 		{"state", groupLook, "print the state of a container as JSON", stateCommand},
