@@ -78,8 +78,8 @@ lint: packages-build $(STAGE)  ## gofmt, go vet, staticcheck; -fanalyzer for the
 bench: davit packages-bench  ## davit beside crun and runc
 	tests/bench/run.sh $(CURDIR)/davit
 
-generate:  ## the twins of the instruction set, from nsenter/isa
-	$(GO) generate ./nsenter/isa
+generate:  ## what is generated: the twins of the instruction set, the decoders of JSON
+	$(GO) generate ./nsenter/isa ./libcontainer/specjson
 
 install: davit  ## PREFIX=/usr/local, DESTDIR=
 	install -D -m 0755 davit $(DESTDIR)$(PREFIX)/bin/davit

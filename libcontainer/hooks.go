@@ -2,13 +2,13 @@ package libcontainer
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"davit/libcontainer/hooks"
 	"davit/libcontainer/plan"
 	"davit/libcontainer/process"
+	"davit/libcontainer/specjson"
 	"davit/libcontainer/state"
 )
 
@@ -20,8 +20,7 @@ func hasStartHooks(h *specs.Hooks) bool {
 func hookState(r *state.Record, status specs.ContainerState, pid int) []byte {
 	st := r.State(status)
 	st.Pid = pid
-	data, _ := json.Marshal(st) // plain strings and numbers always marshal
-	return data
+	return specjson.EncodeState(st)
 }
 
 // runCreateHooks runs the hooks between the mounts and pivot_root, in the spec's order.

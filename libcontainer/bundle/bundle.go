@@ -35,7 +35,7 @@ type Bundle struct {
 	Spec *specs.Spec
 	// Raw is the configuration byte for byte. Whoever creates a container
 	// keeps it, so that later edits of the file have no effect (runtime.md,
-	// create).
+	// create). It must not change: the strings of Spec lie in it.
 	Raw []byte
 	// Rootfs is root.path: absolute and lexically clean, a relative value
 	// taken from Dir. Symbolic links in it are not resolved.

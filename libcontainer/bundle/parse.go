@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"unicode/utf8"
+	"unsafe"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -40,10 +41,11 @@ func (*foreign) UnmarshalJSON([]byte) error { return nil }
 // a path would become another path) and nesting deeper than encoding/json's
 // 10,000 are errors.
 //
-// Package specjson takes all that is usual; what it refuses goes through
-// encoding/json, which also takes the unusual, and knows what is wrong.
+// The result's strings lie in raw, which must not change any more.
 func Parse(raw []byte) (*specs.Spec, error) {
-	if spec, err := specjson.DecodeSpec(string(raw)); err == nil {
+	// specjson takes all that is usual. What it refuses goes through
+	// encoding/json, which takes the unusual too and knows what is wrong.
+	if spec, err := specjson.DecodeSpec(text(raw)); err == nil {
 		return spec, nil
 	}
 	return parse(raw)
@@ -65,9 +67,9 @@ func parse(raw []byte) (*specs.Spec, error) {
 }
 
 // ParseProcess decodes a process object on its own, as `exec --process` takes
-// it. Paths in errors start at that object.
+// it. Paths in errors start at that object. Its strings lie in raw, as Parse's do.
 func ParseProcess(raw []byte) (*specs.Process, error) {
-	if p, err := specjson.DecodeProcess(string(raw)); err == nil {
+	if p, err := specjson.DecodeProcess(text(raw)); err == nil {
 		return p, nil
 	}
 	return parseProcess(raw)
@@ -87,6 +89,10 @@ func parseProcess(raw []byte) (*specs.Process, error) {
 	}
 	return &p, nil
 }
+
+// text spares the copy, which costs a page fault for every 4 KiB: a fifth of the
+// whole decoding.
+func text(raw []byte) string { return unsafe.String(unsafe.SliceData(raw), len(raw)) }
 
 // decode is one Unmarshal. The slow search for the exact place happens only
 // when that fails, or when there are nulls: encoding/json takes a null for

@@ -130,7 +130,11 @@ func (d *Dir) Load() (*Record, error) {
 }
 
 func parse(data []byte, id, path string) (*Record, error) {
-	r, err := jsontext.Decode(string(data), decodeRecord)
+	r := new(Record)
+	var d jsontext.Decoder
+	d.Start(string(data), nil)
+	decodeRecord(&d, r)
+	err := d.End()
 	if err != nil { // encoding/json knows why, or takes it after all
 		r = new(Record)
 		err = json.Unmarshal(data, r)
