@@ -17,9 +17,9 @@ func (l *launch) sendListener(fd int) error {
 	if cfg.ListenerPath == "" {
 		return fmt.Errorf("%s: the filter uses SCMP_ACT_NOTIFY and there is nobody to be notified", field)
 	}
-	pidfd, err := l.record.Init.Open()
+	pidfd, err := unix.PidfdOpen(l.pid, 0) // our child: the pid is its own until we reap it
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", field, err)
 	}
 	defer unix.Close(pidfd)
 	listener, err := unix.PidfdGetfd(pidfd, fd, 0)
@@ -27,8 +27,11 @@ func (l *launch) sendListener(fd int) error {
 		return fmt.Errorf("%s: fetch the listener: %w", field, err)
 	}
 	defer unix.Close(listener)
-	st := l.record.State(specs.StateCreating)
-	st.Pid = l.pid
+	status := specs.StateCreating
+	if l.pid != l.record.Init.PID {
+		status = specs.StateRunning // this is a process that joins
+	}
+	st := l.record.State(status)
 	msg, err := json.Marshal(&specs.ContainerProcessState{
 		Version: specs.Version, Fds: []string{specs.SeccompFdName}, Pid: l.pid, Metadata: cfg.ListenerMetadata, State: *st,
 	})
