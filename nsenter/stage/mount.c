@@ -226,6 +226,8 @@ static int make_mount(struct stage *s, u64 *super)
 	const char *option = list(s, MOUNT_OPTIONS, &count);
 	long ret, mnt, fs = sys(fsopen, str(s, MOUNT_TYPE), FSOPEN_CLOEXEC);
 
+	if (fs < 0)
+		str_add(s->detail, sizeof(s->detail), str(s, MOUNT_TYPE));
 	check(s, "fsopen", fs);
 	if (*source) {
 		ret = sys(fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
@@ -275,13 +277,15 @@ static int clone_mount(struct stage *s, int dir, const char *path, int recursive
 {
 	long fd = sys(open_tree, dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | (*path ? 0 : AT_EMPTY_PATH));
 
+	if (fd < 0)
+		str_add(s->detail, sizeof(s->detail), path);
 	check(s, "open_tree", fd);
 	return (int)fd;
 }
 
 void do_bind(struct stage *s)
 {
-	int from = slot(s, BIND_FD), old, mnt, target;
+	int from = slot(s, BIND_FD), old, mnt, target, directory;
 	u64 set = num(s, BIND_SET), clear = num(s, BIND_CLEAR), device;
 	long ret;
 
@@ -292,8 +296,14 @@ void do_bind(struct stage *s)
 	old = ret == -ENOSYS;
 	if (!old)
 		check(s, "mount_setattr", ret);
-	target = make_target(s, str(s, BIND_TARGET), (file_mode(s, mnt, &device) & S_IFMT_) == S_IFDIR_);
+	directory = (file_mode(s, mnt, &device) & S_IFMT_) == S_IFDIR_;
+	target = make_target(s, str(s, BIND_TARGET), directory);
 	check(s, "open the mount point", target);
+	if (directory != ((file_mode(s, target, &device) & S_IFMT_) == S_IFDIR_)) {
+		/* move_mount(2) would only say that it is invalid. */
+		str_add(s->detail, sizeof(s->detail), directory ? "the source is a directory and the destination is not" : "the destination is a directory and the source is not");
+		fail(s, "mount", directory ? -ENOTDIR : -EISDIR);
+	}
 	attach(s, mnt, target);
 	if (old)
 		set_attr_old(s, mnt, set, clear);
