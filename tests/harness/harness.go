@@ -26,7 +26,7 @@ const (
 )
 
 // Timeout bounds every command that a test runs, unless it asks for another.
-const Timeout = 60 * time.Second
+const Timeout = 30 * time.Second
 
 // suite is what the tests of one process share.
 var suite struct {
