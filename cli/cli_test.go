@@ -32,7 +32,7 @@ func TestUsageErrors(t *testing.T) {
 		{"create", `davit: "create" requires exactly 1 argument(s)`, "davit create [options] ID"},
 		{"create a b", `davit: "create" requires exactly 1 argument(s)`, "davit create"},
 		{"run", `davit: "run" requires exactly 1 argument(s)`, "davit run"},
-		{"start", `davit: "start" requires exactly 1 argument(s)`, "davit start ID"},
+		{"start", `davit: "start" requires a minimum of 1 argument(s)`, "davit start ID [PROCESS]"},
 		{"state", `davit: "state" requires exactly 1 argument(s)`, "davit state ID"},
 		{"delete", `davit: "delete" requires exactly 1 argument(s)`, "davit delete"},
 		{"kill", `davit: "kill" requires a minimum of 1 argument(s)`, "davit kill ID [SIGNAL]"},
@@ -41,6 +41,7 @@ func TestUsageErrors(t *testing.T) {
 		{"resume a b", `davit: "resume" requires exactly 1 argument(s)`, "davit resume ID"},
 		{"update --memory 1M", `davit: "update" requires exactly 1 argument(s)`, "davit update [options] ID"},
 		{"update --memory", "davit update: flag needs an argument: --memory", "davit update"},
+		{"events", `davit: "events" requires exactly 1 argument(s)`, "davit events [options] ID"},
 		{"ps", `davit: "ps" requires a minimum of 1 argument(s)`, "davit ps [options] ID [PS-OPTION...]"},
 		{"list a", `davit: "list" requires exactly 0 argument(s)`, "davit list"},
 		{"explain a b", `davit: "explain" requires a maximum of 1 argument(s)`, "davit explain"},
@@ -77,7 +78,7 @@ func TestNoArguments(t *testing.T) {
 // TestMissingContainer holds on to the words that engines look for.
 func TestMissingContainer(t *testing.T) {
 	root := emptyRoot(t)
-	for _, line := range []string{"state ID", "start ID", "kill ID", "kill --all ID 9", "delete ID", "pause ID", "resume ID", "update --memory 1M ID", "ps ID", "ps -f json ID"} {
+	for _, line := range []string{"state ID", "start ID", "kill ID", "kill --all ID 9", "delete ID", "pause ID", "resume ID", "update --memory 1M ID", "events ID", "events --stats ID", "ps ID", "ps -f json ID"} {
 		code, out, errs := davit(t, append([]string{"--root", root}, strings.Fields(line)...)...)
 		if code != 1 || out != "" || !strings.Contains(errs, "container does not exist") || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%s: exit %d, stdout %q, stderr %q", line, code, out, errs)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	urfave "github.com/urfave/cli/v3"
 )
@@ -110,6 +111,8 @@ func TestCallForms(t *testing.T) {
 		{"update --resources=/f ID", "update", "ID", map[string]any{"resources": "/f"}},
 		{"update -r - ID", "update", "ID", map[string]any{"resources": "-"}},
 		{"update ID --memory -1 --cpu-quota -1 --cpuset-cpus 0,2", "update", "ID", map[string]any{"memory": "-1", "cpu-quota": "-1", "cpuset-cpus": "0,2"}},
+		{shim + "events --stats ID", "events", "ID", shimFlags(map[string]any{"stats": true})},
+		{shim + "events --interval=2s ID", "events", "ID", shimFlags(map[string]any{"interval": 2 * time.Second})},
 		// what is behind the id is another program's
 		{shim + "ps --format json ID", "ps", "ID", shimFlags(map[string]any{"format": "json"})},
 		{"ps --format table ID -e -f --format x", "ps", "ID -e -f --format x", map[string]any{"format": "table"}},

@@ -41,6 +41,7 @@ func commands() []entry {
 		{"list", groupLook, "list the containers", listCommand},
 		{"state", groupLook, "print the state of a container as JSON", stateCommand},
 		{"ps", groupLook, "list the processes in a container", psCommand},
+		{"events", groupLook, "report what happens to a container, as JSON", eventsCommand},
 		{"spec", groupBundle, "write a config.json to begin with", specCommand},
 		{"explain", groupBundle, "show what creating a container from a bundle would do", explainCommand},
 		{"version", groupOther, "print the version", versionCommand},
