@@ -44,6 +44,7 @@ func commands() []entry {
 		{"events", groupLook, "report what happens to a container, as JSON", eventsCommand},
 		{"spec", groupBundle, "write a config.json to begin with", specCommand},
 		{"explain", groupBundle, "show what creating a container from a bundle would do", explainCommand},
+		{"features", groupOther, "print what of the specification is implemented, as JSON", featuresCommand},
 		{"version", groupOther, "print the version", versionCommand},
 		{"help", groupOther, "explain davit or one of its commands", helpCommand},
 	}
