@@ -49,11 +49,7 @@ func TestFeatures(t *testing.T) {
 // explainBundle compiles the default configuration with a change to it.
 func explainBundle(t *testing.T, change func(*specs.Spec)) (*libcontainer.Explanation, error) {
 	t.Helper()
-	var args []string
-	if os.Geteuid() != 0 {
-		args = []string{"--rootless"}
-	}
-	dir := defaultBundle(t, args...)
+	dir := callersBundle(t)
 	file := filepath.Join(dir, configName)
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -110,10 +106,11 @@ func TestMountOptions(t *testing.T) {
 func specification(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/opencontainers/runtime-spec").Output()
-	if err != nil {
-		t.Skipf("the specification's text isn't found by the go command: %v", err)
+	dir := strings.TrimSpace(string(out))
+	if err != nil || dir == "" {
+		t.Skipf("the go command doesn't find the specification's text in the module cache: %v", err)
 	}
-	return strings.TrimSpace(string(out))
+	return dir
 }
 
 func tableOfMountOptions(t *testing.T) (options []string) {
@@ -170,7 +167,13 @@ func TestFeaturesAreTrue(t *testing.T) {
 	// What is said to be missing is refused.
 	for name, change := range map[string]func(*specs.Spec){
 		"intelRdt":   func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{} },
-		"netDevices": func(s *specs.Spec) { s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth9": {}} },
+		"netDevices": func(s *specs.Spec) {
+			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.NetworkNamespace}, {Type: specs.MountNamespace}, {Type: specs.UserNamespace}}
+			s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 1000}}
+			s.Linux.GIDMappings = s.Linux.UIDMappings
+			s.Hostname = ""
+			s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth9": {}}
+		},
 		"idmap": func(s *specs.Spec) {
 			ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 1}}
 			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/x", Source: "/", Options: []string{"bind", "idmap"}, UIDMappings: ids, GIDMappings: ids})
