@@ -280,6 +280,17 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Without pivot_root the stage unmounts parts of the old tree in place: that must not travel to the host.
+func TestNoPivotNeverShared(t *testing.T) {
+	for _, value := range []string{"shared", "rshared"} {
+		in := input(patched(t, `{"linux": {"rootfsPropagation": "`+value+`"}}`))
+		in.NoPivot = true
+		if _, err := Compile(in); !named(t, err) || err.(*Error).Field != "linux.rootfsPropagation" {
+			t.Errorf("%s: got %v", value, err)
+		}
+	}
+}
+
 // What Process is not given can't be left out of the container.
 func TestProcessNeedsLate(t *testing.T) {
 	for field, patch := range map[string]string{"linux.seccomp": `{"linux": {` + filter + `}}`, "process.apparmorProfile": `{"process": {"apparmorProfile": "x"}}`} {

@@ -102,6 +102,10 @@ func (c *compiler) root() error {
 	case wanted == unix.MS_PRIVATE|msRec:
 		flags = wanted
 	case RootfsMountNeeded(value):
+		if c.in.NoPivot {
+			// What has to be unmounted before the root can be moved would be unmounted on the host too.
+			return &Error{field, "a shared root needs pivot_root(2)", "leave --no-pivot out, or choose another propagation"}
+		}
 		if c.in.Facts.RootfsMount == "" {
 			return fail(field, "the mount that holds the rootfs is not known")
 		}
@@ -147,7 +151,6 @@ func (c *compiler) homeDirectory() {
 // hooks waits for prestart, createRuntime and createContainer: after the mounts, before pivot_root (runtime.md, Lifecycle).
 func (c *compiler) hooks() {
 	h := c.spec.Hooks
-	//nolint:staticcheck // prestart is deprecated but has to be run.
 	if h == nil || len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 {
 		return
 	}
