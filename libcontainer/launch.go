@@ -324,11 +324,43 @@ func (l *launch) wait(caught *signals.Pipe, adopts bool) (unix.WaitStatus, error
 	}
 	l.pid = 0
 	if l.relay != nil {
-		if err := l.relay.Finish(); err != nil {
+		if err := l.finishRelay(caught); err != nil {
 			l.rt.log.Warn(err.Error())
 		}
 	}
 	return ws, nil
+}
+
+// finishRelay shows the rest of the output. A signal ends the wait for somebody
+// who reads it: there is no process any more that it could be passed on to.
+func (l *launch) finishRelay(caught *signals.Pipe) error {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return err
+	}
+	defer unix.Close(pipe[0])
+	result := make(chan error, 1)
+	go func() {
+		result <- l.relay.Finish()
+		unix.Close(pipe[1])
+	}()
+	fds := []unix.PollFd{{Fd: int32(pipe[0]), Events: unix.POLLIN}, {Fd: int32(caught.FD()), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+			return err
+		}
+		if fds[0].Revents != 0 {
+			return <-result
+		}
+		for sig := caught.Next(); sig != 0; sig = caught.Next() {
+			switch sig {
+			case unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM:
+				_ = l.relay.Close() // and Finish returns
+			default:
+				l.relay.Signal(sig)
+			}
+		}
+	}
 }
 
 func (l *launch) waitEnd(caught *signals.Pipe, adopts bool) (unix.WaitStatus, error) {
@@ -361,8 +393,10 @@ func (l *launch) waitEnd(caught *signals.Pipe, adopts bool) (unix.WaitStatus, er
 			switch {
 			case sig == unix.SIGCHLD && adopts:
 				l.reapOrphans()
-			case sig == unix.SIGCHLD, sig == unix.SIGWINCH && l.relay != nil:
-				// The relay resizes the container's terminal, and the kernel tells the container.
+			case sig == unix.SIGCHLD:
+			case l.relay != nil && (sig == unix.SIGWINCH || sig == unix.SIGCONT):
+				// About the terminal. The relay resizes the container's, and the kernel tells the container.
+				l.relay.Signal(sig)
 			default:
 				if err := unix.PidfdSendSignal(pidfd, sig, nil, 0); err != nil {
 					l.rt.log.Debug(fmt.Sprintf("forward %s: %s", sig, err))

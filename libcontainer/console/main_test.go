@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -66,10 +67,23 @@ func playForeground() error {
 	if err != nil {
 		return err
 	}
-	r, err := NewRelay(master, RelayOptions{Console: c, Fatal: []os.Signal{unix.SIGTERM, unix.SIGHUP}})
+	caught := make(chan os.Signal, 8)
+	signal.Notify(caught, unix.SIGTERM, unix.SIGHUP, unix.SIGCONT)
+	r, err := NewRelay(master, RelayOptions{Console: c})
 	if err != nil {
 		return err
 	}
+	go func() {
+		for sig := range caught {
+			if sig == unix.SIGCONT {
+				r.Signal(unix.SIGCONT)
+				continue
+			}
+			r.Close()
+			signal.Reset(sig)
+			unix.Kill(unix.Getpid(), sig.(unix.Signal))
+		}
+	}()
 	cmd := atTerminal(slave, "sh", "-c", `echo ready; read -r line; echo "got $line"; exit 3`)
 	if err := cmd.Start(); err != nil {
 		return err

@@ -3,10 +3,8 @@ package console
 import (
 	"fmt"
 	"os"
-	"os/signal"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,9 +18,6 @@ type RelayOptions struct {
 	// They are often shared with other processes, and stay in the mode, blocking
 	// or not, that they have.
 	In, Out *os.File
-	// Fatal are signals the caller does not handle itself. When one arrives, the
-	// terminal is restored, and then the process dies of the signal.
-	Fatal []os.Signal
 }
 
 // Relay copies between the caller's terminal and the master of a container's pty
@@ -33,6 +28,9 @@ type RelayOptions struct {
 // terminal was hung up, it is read and dropped, so that the container does not
 // get stuck on a terminal that is nobody's. The end of In, by contrast, means
 // nothing to the container: a file typed into a terminal has no end.
+//
+// Signals are the caller's to catch, who passes on to Signal what is about the
+// terminal, and calls Close before it dies of one.
 type Relay struct {
 	console *Console
 	master  *os.File // the caller's
@@ -48,11 +46,10 @@ type Relay struct {
 	outErr   error         // the first of Out, valid once outDone is closed
 	outDone  chan struct{} // closed when all is shown
 
-	signals     chan os.Signal
-	signalsDone chan struct{}
-	closed      chan struct{}
-	closeOnce   sync.Once
-	closeErr    error
+	mu       sync.Mutex // held to change the caller's terminal
+	over     bool       // it is restored
+	closed   chan struct{}
+	closeErr error
 }
 
 // NewRelay sets the terminals up and begins to copy. The master must not be
@@ -62,7 +59,6 @@ func NewRelay(master *os.File, opts RelayOptions) (*Relay, error) {
 	r := &Relay{
 		console: opts.Console, master: master, pty: -1, in: opts.In, out: opts.Out,
 		outDone: make(chan struct{}), closed: make(chan struct{}),
-		signals: make(chan os.Signal, 8), signalsDone: make(chan struct{}),
 	}
 	if r.in == nil {
 		r.in = os.Stdin
@@ -74,10 +70,6 @@ func NewRelay(master *os.File, opts RelayOptions) (*Relay, error) {
 		r.closeFiles()
 		return nil, fmt.Errorf("relay of %s: %w", master.Name(), err)
 	}
-	// Signals first: from the moment that the terminal is raw, each has to find
-	// somebody who restores it.
-	signal.Notify(r.signals, append([]os.Signal{unix.SIGWINCH, unix.SIGCONT}, opts.Fatal...)...)
-	go r.handleSignals()
 	if err := r.adopt(); err != nil {
 		r.Close()
 		r.closeFiles()
@@ -141,29 +133,23 @@ func (r *Relay) adopt() error {
 	return r.console.CopySize(r.master)
 }
 
-func (r *Relay) handleSignals() {
-	defer close(r.signalsDone)
-	for {
-		select {
-		case <-r.closed:
-			return
-		case sig := <-r.signals:
-			switch sig {
-			case unix.SIGWINCH:
-				r.console.CopySize(r.master)
-			case unix.SIGCONT:
-				// A shell has put the terminal back into its own mode meanwhile.
-				if r.raw {
-					r.console.SetRaw()
-				}
-				r.console.CopySize(r.master)
-			default:
-				r.console.Restore()
-				signal.Reset(sig)
-				unix.Kill(unix.Getpid(), sig.(syscall.Signal))
-			}
-		}
+// Signal tells the relay of a signal that the process got: after SIGWINCH the
+// caller's terminal has another size, and after SIGCONT, which follows a stop, it
+// may be in another mode, the shell's. Others mean nothing to it.
+func (r *Relay) Signal(sig unix.Signal) {
+	if sig != unix.SIGWINCH && sig != unix.SIGCONT {
+		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return
+	}
+	// There is nobody to tell of a terminal that is gone.
+	if sig == unix.SIGCONT && r.raw {
+		_ = r.console.SetRaw()
+	}
+	_ = r.console.CopySize(r.master)
 }
 
 // Finish ends the relay after the process has ended: it shows all that was
@@ -191,13 +177,14 @@ func (r *Relay) Finish() error {
 // Close ends the relay at once, whatever is still to be shown, and restores the
 // terminal. After Finish, or a second time, it changes nothing.
 func (r *Relay) Close() error {
-	r.closeOnce.Do(func() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		r.over = true
 		r.aborting.raise()
-		signal.Stop(r.signals)
 		close(r.closed)
-		<-r.signalsDone // or it might make the terminal raw again
 		r.closeErr = r.console.Restore()
-	})
+	}
 	return r.closeErr
 }
 

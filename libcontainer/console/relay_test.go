@@ -94,7 +94,7 @@ func TestSession(t *testing.T) {
 	if err := SetSize(u.person, specs.Box{Height: 31, Width: 101}); err != nil {
 		t.Fatal(err)
 	}
-	unix.Kill(unix.Getpid(), unix.SIGWINCH)
+	r.Signal(unix.SIGWINCH)
 	for range 1000 {
 		if ws, err := unix.IoctlGetWinsize(int(master.Fd()), unix.TIOCGWINSZ); err == nil && ws.Row == 31 {
 			break

@@ -15,12 +15,13 @@ import (
 const Last = 64
 
 // Forwarded tells whether a signal that a runtime in the foreground gets is meant
-// for its container: not what is about the runtime's own children and pipes,
-// nor faults of its process, nor what the Go runtime (SIGURG, SIGPROF) and the C library
+// for its container: not what is about the runtime's own children and pipes, nor
+// what stops it at a terminal while it is a job in the background (caught, the
+// kernel would restart and refuse the same call for ever), nor faults of its process, nor what the Go runtime (SIGURG, SIGPROF) and the C library
 // (32 to 34) use themselves.
 func Forwarded(sig unix.Signal) bool {
 	switch sig {
-	case unix.SIGCHLD, unix.SIGPIPE, unix.SIGURG, unix.SIGPROF, unix.SIGKILL, unix.SIGSTOP, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE,
+	case unix.SIGCHLD, unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU, unix.SIGURG, unix.SIGPROF, unix.SIGKILL, unix.SIGSTOP, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE,
 		unix.SIGILL, unix.SIGTRAP, unix.SIGSYS, unix.SIGABRT, 32, 33, 34:
 		return false
 	}
