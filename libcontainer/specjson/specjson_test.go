@@ -2,7 +2,9 @@ package specjson
 
 import (
 	"encoding/json"
+	"math/big"
 	"reflect"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -36,6 +38,16 @@ func everyField[T any](t *testing.T, decode func(string) (*T, error), clear func
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%T%s: %s\ndecoded to %+v, %v\ninstead of %+v", *v, path, text, got, err, want)
 		}
+		// The value is one off the limit of its type, and now beyond.
+		beyond := number.ReplaceAllStringFunc(text, func(n string) string {
+			v, _ := new(big.Int).SetString(n, 10)
+			return v.Add(v, big.NewInt(int64(2*v.Sign()))).String()
+		})
+		if beyond != text && json.Unmarshal([]byte(beyond), new(T)) != nil {
+			if _, err := decode(beyond); err == nil {
+				t.Errorf("%T%s: takes %s", *v, path, beyond)
+			}
+		}
 	}
 	n := 0
 	jsontest.Fields(func(path string, v *T) {
@@ -54,8 +66,39 @@ func everyField[T any](t *testing.T, decode func(string) (*T, error), clear func
 		t.Errorf("%T has %d fields only", *new(T), n)
 	}
 	all := new(T)
-	jsontest.Fill(all)
+	jsontest.Fill(all, 0)
 	check(" (all)", all)
+	twice(t, decode, clear)
+}
+
+// number finds numbers of three digits or more that are values.
+var number = regexp.MustCompile(`-?\b[0-9]{3,}\b`)
+
+// twice gives every member of every object two or three times, which merges what
+// they hold.
+func twice[T any](t *testing.T, decode func(string) (*T, error), clear func(*T)) {
+	members := make([]string, 3)
+	for i := range members {
+		v := new(T)
+		jsontest.Fill(v, 1000*i)
+		clear(v)
+		text := marshal(t, v)
+		members[i] = text[1 : len(text)-1]
+	}
+	for _, order := range [][]int{{0, 0}, {0, 1}, {1, 0}, {0, 1, 2}, {2, 0, 2}} {
+		var parts []string
+		for _, i := range order {
+			parts = append(parts, members[i])
+		}
+		text := "{" + strings.Join(parts, ",") + "}"
+		want := new(T)
+		if err := json.Unmarshal([]byte(text), want); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decode(text); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%T %v: %s\ndecoded to %s, %v\ninstead of %s", *want, order, text, marshal(t, got), err, marshal(t, want))
+		}
+	}
 }
 
 func marshal(t *testing.T, v any) string {
@@ -114,11 +157,11 @@ func TestListsAreApart(t *testing.T) {
 	if p.Env[0] != "b" || p.Capabilities.Bounding[0] != "d" || p.Capabilities.Effective[0] != "e" {
 		t.Errorf("%q %+v", p.Env, p.Capabilities)
 	}
-	s, err := DecodeSpec(`{"hooks": {"prestart": [{"path": "a"}], "poststop": [{"path": "b"}]}}`)
+	s, err := DecodeSpec(`{"hooks": {"createRuntime": [{"path": "a"}], "poststop": [{"path": "b"}]}}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = append(s.Hooks.Prestart, specs.Hook{Path: "x"})
+	_ = append(s.Hooks.CreateRuntime, specs.Hook{Path: "x"})
 	if s.Hooks.Poststop[0].Path != "b" {
 		t.Error(s.Hooks.Poststop)
 	}
@@ -146,7 +189,7 @@ func TestResultOutlivesCollections(t *testing.T) {
 
 func TestEncodeState(t *testing.T) {
 	all := new(specs.State)
-	jsontest.Fill(all)
+	jsontest.Fill(all, 0)
 	cases := []*specs.State{all, {}, {Annotations: map[string]string{}}, {Annotations: map[string]string{"b": "", "a": "<\x00\x1f\x7f\u2028\xff>", "": `\"/`, "\n": "\r\t\b\f"}}}
 	jsontest.Fields(func(_ string, s *specs.State) { cases = append(cases, s) })
 	for _, s := range cases {

@@ -53,7 +53,7 @@ func TestRecordEveryField(t *testing.T) {
 		t.Errorf("%d fields only", n)
 	}
 	var all Record
-	jsontest.Fill(&all)
+	jsontest.Fill(&all, 0)
 	check("all", &all)
 	check("none", new(Record))
 }

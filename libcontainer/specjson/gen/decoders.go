@@ -23,16 +23,14 @@ func (s *source) decodeField(t reflect.Type, f field) string {
 	place := "v." + f.goName
 	switch f.typ.Kind() {
 	case reflect.Pointer:
-		if !f.optional {
+		if s.room == nil || !f.optional {
 			break
 		}
-		if s.room == nil {
-			break
-		}
-		if elem := f.typ.Elem(); elem.Kind() == reflect.Struct {
+		elem := f.typ.Elem()
+		if elem.Kind() == reflect.Struct {
 			return fmt.Sprintf("if section(d, &%s, &d.%s) {\n%s(d, %s)\n}", place, s.single(elem), s.decoder(elem), place)
 		}
-		return fmt.Sprintf("if p := optional(d, &%s); p != nil {\n%s\n}", place, s.decodeElem(t, f))
+		return fmt.Sprintf("if p := optional(d, &%s); p != nil {\n%s\n}", place, s.decodeValue(t, f, elem, "*p", "p"))
 	case reflect.Slice:
 		read := ""
 		if !f.optional {
@@ -55,8 +53,7 @@ func (s *source) decodeField(t reflect.Type, f field) string {
 		if s.room == nil || f.typ.Elem().Kind() != reflect.Struct {
 			break
 		}
-		s.decodeElement(f.typ.Elem(), "")
-		return fmt.Sprintf("table(d, &%s, %s)", place, s.decoder(f.typ.Elem()))
+		return fmt.Sprintf("table(d, &%s, %s)", place, s.element(f.typ.Elem()))
 	case reflect.String, reflect.Bool:
 		name := f.typ.Kind().String()
 		method := strings.ToUpper(name[:1]) + name[1:]
@@ -76,11 +73,6 @@ func (s *source) decodeField(t reflect.Type, f field) string {
 	}
 	s.fail(t, f)
 	return ""
-}
-
-// decodeElem returns the statement that reads what the pointer p is to.
-func (s *source) decodeElem(t reflect.Type, f field) string {
-	return s.decodeValue(t, f, f.typ.Elem(), "*p", "p")
 }
 
 // decodeValue returns the statement that reads a value that cannot be null. The

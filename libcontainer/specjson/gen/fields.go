@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -38,6 +40,8 @@ func fields(t reflect.Type) ([]field, error) {
 			continue
 		case !f.IsExported() || f.Anonymous || !plain(name) || options != "" && options != "omitempty":
 			return nil, fmt.Errorf("%s.%s: cannot handle it with tag %q", t, f.Name, f.Tag)
+		case ownRules(f.Type):
+			return nil, fmt.Errorf("%s.%s: %s has its own rules", t, f.Name, f.Type)
 		}
 		all = append(all, field{name: name, goName: f.Name, typ: f.Type, optional: options == "omitempty"})
 	}
@@ -49,6 +53,21 @@ func fields(t reflect.Type) ([]field, error) {
 		}
 	}
 	return all, nil
+}
+
+// ownRules reports whether values of a type, or what they consist of, decode or
+// encode themselves. Decoder and Encoder know how times do it.
+func ownRules(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return ownRules(t.Elem())
+	}
+	if t == timeType {
+		return false
+	}
+	p := reflect.PointerTo(t)
+	return p.Implements(reflect.TypeFor[json.Unmarshaler]()) || p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) ||
+		p.Implements(reflect.TypeFor[json.Marshaler]()) || p.Implements(reflect.TypeFor[encoding.TextMarshaler]())
 }
 
 // plain reports whether a name needs no escapes and can be in a list separated by spaces.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -32,7 +33,6 @@ type (
 		A string `json:"a"`
 	}
 	untagged struct{ A, B string }
-	private  struct{ a int }
 	embedded struct{ *inner }
 	shadowed struct {
 		inner
@@ -53,23 +53,25 @@ func tagged[T any](tag reflect.StructTag) reflect.Type {
 // encoding/json.
 func TestRefusesUnknownRules(t *testing.T) {
 	for what, typ := range map[string]reflect.Type{
-		"untagged":   reflect.TypeFor[untagged](),
-		"private":    reflect.TypeFor[private](),
-		"embedded":   reflect.TypeFor[embedded](),
-		"shadowed":   reflect.TypeFor[shadowed](),
-		"other case": reflect.TypeFor[otherCase](),
-		"space":      tagged[string](`json:"a b"`),
-		"string":     tagged[int](`json:"a,string"`),
-		"omitzero":   tagged[int](`json:"a,omitzero"`),
-		"ignored":    tagged[int](`json:"-"`),
-		"float":      tagged[float64](`json:"a"`),
-		"interface":  tagged[any](`json:"a"`),
-		"bytes":      tagged[[]byte](`json:"a"`),
-		"array":      tagged[[2]string](`json:"a"`),
-		"times":      tagged[[]time.Time](`json:"a"`),
-		"pointer":    tagged[*inner](`json:"a"`),
-		"map":        tagged[map[string]string](`json:"a"`),
-		"int keys":   tagged[map[int]string](`json:"a,omitempty"`),
+		"untagged":         reflect.TypeFor[untagged](),
+		"private":          reflect.TypeFor[strings.Builder](),
+		"embedded":         reflect.TypeFor[embedded](),
+		"shadowed":         reflect.TypeFor[shadowed](),
+		"other case":       reflect.TypeFor[otherCase](),
+		"space":            tagged[string](`json:"a b"`),
+		"string":           tagged[int](`json:"a,string"`),
+		"omitzero":         tagged[int](`json:"a,omitzero"`),
+		"ignored":          tagged[int](`json:"-"`),
+		"float":            tagged[float64](`json:"a"`),
+		"interface":        tagged[any](`json:"a"`),
+		"bytes":            tagged[[]byte](`json:"a"`),
+		"array":            tagged[[2]string](`json:"a"`),
+		"own rules":        tagged[netip.Addr](`json:"a"`),
+		"own rules inside": tagged[[]netip.Addr](`json:"a"`),
+		"times":            tagged[[]time.Time](`json:"a"`),
+		"pointer":          tagged[*inner](`json:"a"`),
+		"map":              tagged[map[string]string](`json:"a"`),
+		"int keys":         tagged[map[int]string](`json:"a,omitempty"`),
 	} {
 		o := output{pkgPath: "davit/x", decode: []reflect.Type{typ}, room: &room{}}
 		if src, err := o.source(); err == nil {

@@ -68,6 +68,14 @@ func (s *source) list(element reflect.Type) string {
 	return "list" + title(element)
 }
 
+// element returns the name of the decoder of a struct that documents have many of.
+func (s *source) element(t reflect.Type) string {
+	if !slices.Contains(s.elements, t) {
+		s.elements = append(s.elements, t)
+	}
+	return s.decoder(t)
+}
+
 func (s *source) roomType() {
 	s.p("\ntype room struct {\njsontext.Decoder")
 	for _, l := range s.room.lists {
@@ -130,10 +138,7 @@ func (s *source) listFunc(t reflect.Type) {
 func (s *source) decodeElement(t reflect.Type, place string) string {
 	switch {
 	case t.Kind() == reflect.Struct && t != timeType:
-		if !slices.Contains(s.elements, t) {
-			s.elements = append(s.elements, t)
-		}
-		return fmt.Sprintf("%s(d, &%s)", s.decoder(t), place)
+		return fmt.Sprintf("%s(d, &%s)", s.element(t), place)
 	case t.Kind() == reflect.String:
 		return fmt.Sprintf("d.String((*string)(&%s))", place)
 	case isUnsigned(t) && t.Kind() != reflect.Uint8: // encoding/json has base64 for []byte

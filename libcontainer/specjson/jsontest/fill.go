@@ -7,10 +7,11 @@ import (
 )
 
 // Fill sets every field below a pointer to values that differ from each other
-// and from zero; slices and maps get two elements. It panics for kinds of fields
-// that JSON decoding into structs has no need for.
-func Fill(v any) {
-	f := filler{}
+// and from zero, integers to ones near the limits of their types; slices and maps
+// get two elements. Another start leads to other values. It panics for kinds of
+// fields that JSON decoding into structs has no need for.
+func Fill(v any, start int) {
+	f := filler{start}
 	f.fill(reflect.ValueOf(v).Elem())
 }
 
