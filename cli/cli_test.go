@@ -79,7 +79,7 @@ func TestNoArguments(t *testing.T) {
 // TestMissingContainer holds on to the words that engines look for.
 func TestMissingContainer(t *testing.T) {
 	root := emptyRoot(t)
-	for _, line := range []string{"state ID", "start ID", "kill ID", "kill --all ID 9", "delete ID", "pause ID", "resume ID", "update --memory 1M ID", "events ID", "events --stats ID", "ps ID", "ps -f json ID"} {
+	for _, line := range []string{"state ID", "start ID", "kill ID", "kill --all ID 9", "delete ID", "pause ID", "resume ID", "update --memory 1M ID", "events ID", "events --stats ID", "stats ID", "ps ID", "ps -f json ID"} {
 		code, out, errs := davit(t, append([]string{"--root", root}, strings.Fields(line)...)...)
 		if code != 1 || out != "" || !strings.Contains(errs, "container does not exist") || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%s: exit %d, stdout %q, stderr %q", line, code, out, errs)

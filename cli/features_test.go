@@ -166,7 +166,7 @@ func TestFeaturesAreTrue(t *testing.T) {
 	}
 	// What is said to be missing is refused.
 	for name, change := range map[string]func(*specs.Spec){
-		"intelRdt":   func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{} },
+		"intelRdt": func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{} },
 		"netDevices": func(s *specs.Spec) {
 			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.NetworkNamespace}, {Type: specs.MountNamespace}, {Type: specs.UserNamespace}}
 			s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 1000}}

@@ -42,6 +42,7 @@ func commands() []entry {
 		{"state", groupLook, "print the state of a container as JSON", stateCommand},
 		{"ps", groupLook, "list the processes in a container", psCommand},
 		{"events", groupLook, "report what happens to a container, as JSON", eventsCommand},
+		{"stats", groupLook, "show what containers use of CPUs, memory and devices", statsCommand},
 		{"spec", groupBundle, "write a config.json to begin with", specCommand},
 		{"explain", groupBundle, "show what creating a container from a bundle would do", explainCommand},
 		{"features", groupOther, "print what of the specification is implemented, as JSON", featuresCommand},

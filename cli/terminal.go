@@ -17,17 +17,23 @@ func isTerminal(w io.Writer) bool {
 	return err == nil
 }
 
-// width is how many columns w shows; 0 if it isn't a terminal.
-func width(w io.Writer) int {
+// terminalSize is how much w shows; 0 if it isn't a terminal.
+func terminalSize(w io.Writer) (columns, rows int) {
 	f, ok := w.(*os.File)
 	if !ok {
-		return 0
+		return 0, 0
 	}
 	ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	return int(ws.Col)
+	return int(ws.Col), int(ws.Row)
+}
+
+// width is how many columns w shows; 0 if it isn't a terminal.
+func width(w io.Writer) int {
+	columns, _ := terminalSize(w)
+	return columns
 }
 
 // palette is what highlights text: nothing, except on a terminal whose user didn't refuse colours (no-color.org).
