@@ -56,6 +56,7 @@ func (rt *Runtime) Run(id string, opts *RunOptions) (int, error) {
 
 // start releases a process that waits for it.
 func (b *boot) start() error {
+	b.hooksBegun = true // the container is created: poststop follows its end, whatever that is (runtime.md, Lifecycle)
 	if b.record.NoProcess {
 		return ErrNoProcess
 	}
