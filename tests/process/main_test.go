@@ -171,3 +171,9 @@ func childrenOf(t *testing.T, pid int) []string {
 	}
 	return found
 }
+
+// command runs a program of the host.
+func command(line ...string) (string, error) {
+	out, err := exec.Command(line[0], line[1:]...).CombinedOutput()
+	return string(out), err
+}

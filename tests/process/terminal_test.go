@@ -250,7 +250,11 @@ func TestTerminalStalledReader(t *testing.T) {
 	const size = 1 << 20
 	c := p.at(s, "exec", "-t", s.ID, "/inside", "flood", fmt.Sprint(size))
 	// Until both terminals are full.
-	harness.Eventually(t, "the stall", func() bool { a := cpuTime(t, c.Process.Pid); time.Sleep(100 * time.Millisecond); return a > 0 && cpuTime(t, c.Process.Pid) == a })
+	harness.Eventually(t, "the stall", func() bool {
+		a := cpuTime(t, c.Process.Pid)
+		time.Sleep(100 * time.Millisecond)
+		return a > 0 && cpuTime(t, c.Process.Pid) == a
+	})
 	begin := cpuTime(t, c.Process.Pid)
 	time.Sleep(time.Second)
 	used := cpuTime(t, c.Process.Pid) - begin
