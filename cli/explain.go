@@ -167,6 +167,8 @@ func fileName(f *plan.FileRef) string {
 		return "exec.fifo"
 	case plan.InitPidfd:
 		return "(the container's init)"
+	case plan.MountClone:
+		return "(a clone of the mount)"
 	}
 	return "(unknown)"
 }

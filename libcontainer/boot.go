@@ -143,6 +143,8 @@ func (b *boot) open(f *plan.FileRef) (int, error) {
 	switch f.Kind {
 	case plan.Namespace:
 		return openNamespace(f)
+	case plan.MountClone:
+		return cloneMount(f)
 	case plan.ExecFifo:
 		uid, gid := b.rootOwner()
 		return makeFifo(b.dir, uid, gid)
@@ -181,6 +183,33 @@ func (b *boot) rootOwner() (uid, gid int) {
 	return uid, gid
 }
 
+func cloneMount(f *plan.FileRef) (int, error) {
+	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
+	if f.Recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, f.Path, flags)
+	if err != nil {
+		return -1, fmt.Errorf("%s: open_tree (%s): %w", f.Field, f.Path, err)
+	}
+	return fd, nil
+}
+
+// hostsMounts tells whether a mount namespace is davit's own, or that of the system's first process.
+func hostsMounts(fd int) bool {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return true
+	}
+	for _, p := range []string{"/proc/self/ns/mnt", "/proc/1/ns/mnt"} {
+		var host unix.Stat_t
+		if unix.Stat(p, &host) == nil && host.Ino == st.Ino && host.Dev == st.Dev {
+			return true
+		}
+	}
+	return false
+}
+
 func openNamespace(f *plan.FileRef) (int, error) {
 	fd, err := unix.Open(f.Path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -195,6 +224,10 @@ func openNamespace(f *plan.FileRef) (int, error) {
 	if err == nil && uint64(typ) != f.Type {
 		unix.Close(fd)
 		return -1, fmt.Errorf("%s: %s is a namespace of another type", f.Field, f.Path)
+	}
+	if f.Type == unix.CLONE_NEWNS && hostsMounts(fd) {
+		unix.Close(fd)
+		return -1, fmt.Errorf("%s: %s is the host's mount namespace: the container's root would take the place of the host's", f.Field, f.Path)
 	}
 	return fd, nil
 }

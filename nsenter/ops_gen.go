@@ -64,7 +64,7 @@ const (
 const maxArgs = 11
 
 // isaVersion is a digest of the instruction set: a stage built from another one refuses the plan.
-const isaVersion = 0x1b544119
+const isaVersion = 0x19217637
 
 // Token names something that the stage waits for davit to do.
 type Token uint32
@@ -466,7 +466,7 @@ func (o Mount) Args() []Arg {
 	}
 }
 
-// Bind clones the mount at Source of the host's tree, or at descriptor Fd, sets and clears attributes and attaches it to Target. RSet and RClear apply to the whole tree.
+// Bind clones the mount at Source of the host's tree, or takes the clone Fd that davit made where the container's root can't reach Source, sets and clears attributes and attaches it to Target. RSet and RClear apply to the whole tree.
 type Bind struct {
 	Target      string
 	Source      string

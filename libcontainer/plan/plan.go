@@ -56,18 +56,20 @@ type FileKind int
 
 // Kinds of descriptors that a plan needs from davit.
 const (
-	Namespace FileKind = iota // a namespace at Path, of type Type
-	CgroupDir                 // the container's cgroup in the unified hierarchy
-	ExecFifo                  // the exec FIFO, as a path descriptor
-	InitPidfd                 // a pidfd of the container's init
+	Namespace  FileKind = iota // a namespace at Path, of type Type
+	CgroupDir                  // the container's cgroup in the unified hierarchy
+	ExecFifo                   // the exec FIFO, as a path descriptor
+	InitPidfd                  // a pidfd of the container's init
+	MountClone                 // a detached clone of the mount at Path, open_tree(2)
 )
 
 // FileRef is a descriptor that davit opens for a slot of the stage.
 type FileRef struct {
-	Kind  FileKind
-	Path  string // for Namespace
-	Type  uint64 // for Namespace: its CLONE_NEW* flag
-	Field string // the config field that names it
+	Kind      FileKind
+	Path      string // for Namespace and MountClone
+	Type      uint64 // for Namespace: its CLONE_NEW* flag
+	Recursive bool   // for MountClone: with the mounts below it
+	Field     string // the config field that names it
 }
 
 // Plan is a compiled container.

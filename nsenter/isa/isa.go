@@ -89,7 +89,7 @@ var Ops = []Op{
 	{"Mount", "mount", "makes a new mount by fsopen(2)/fsmount(2) and attaches it to Target. Attr are MOUNT_ATTR_* flags, Super MS_* flags of the superblock, Propagation MS_* flags.",
 		[]Arg{{"Target", Str, Dec}, {"Type", Str, Dec}, {"Source", Str, Dec}, {"Options", List, Dec}, {"Attr", Num, Attr},
 			{"Super", Num, MSFlags}, {"Propagation", Num, MSFlags}, {"NoSymlinks", Num, Dec}}},
-	{"Bind", "bind", "clones the mount at Source of the host's tree, or at descriptor Fd, sets and clears attributes and attaches it to Target. RSet and RClear apply to the whole tree.",
+	{"Bind", "bind", "clones the mount at Source of the host's tree, or takes the clone Fd that davit made where the container's root can't reach Source, sets and clears attributes and attaches it to Target. RSet and RClear apply to the whole tree.",
 		[]Arg{{"Target", Str, Dec}, {"Source", Str, Dec}, {"Fd", Slot, Dec}, {"Recursive", Num, Dec}, {"Set", Num, Attr}, {"Clear", Num, Attr},
 			{"RSet", Num, Attr}, {"RClear", Num, Attr}, {"Propagation", Num, MSFlags}}},
 	{"Remount", "remount", "changes the mount that is at Target already (MS_REMOUNT, mount(2)).",

@@ -289,7 +289,7 @@ void do_bind(struct stage *s)
 	u64 set = num(s, BIND_SET), clear = num(s, BIND_CLEAR), device;
 	long ret;
 
-	mnt = clone_mount(s, from >= 0 ? from : AT_FDCWD_, from >= 0 ? "" : str(s, BIND_SOURCE), (int)num(s, BIND_RECURSIVE));
+	mnt = from >= 0 ? from : clone_mount(s, AT_FDCWD_, str(s, BIND_SOURCE), (int)num(s, BIND_RECURSIVE));
 	ret = set_attr(mnt, num(s, BIND_R_SET), num(s, BIND_R_CLEAR), 1);
 	check(s, "mount_setattr (recursive)", ret);
 	ret = set_attr(mnt, set, clear, 0);
@@ -309,6 +309,8 @@ void do_bind(struct stage *s)
 		set_attr_old(s, mnt, set, clear);
 	set_propagation(s, mnt, num(s, BIND_PROPAGATION));
 	sys(close, mnt);
+	if (from >= 0)
+		s->slot[num(s, BIND_FD)] = -1;
 }
 
 void do_remount(struct stage *s)

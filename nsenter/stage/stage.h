@@ -28,7 +28,7 @@ struct insn {
 
 #define PLAN_MAGIC "davitpln"
 #define PLAN_MAX (64u << 20)
-#define SLOTS 64
+#define SLOTS 250 /* one message carries at most 253 descriptors, unix(7) */
 #define NO_SLOT ((u64)-1)
 #define NO_INSN ((u32)-1) /* what is reported is about no instruction */
 
