@@ -35,7 +35,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 { // execve(2) allows it
 		args = []string{name}
 	}
-	a := &app{stdout: stdout, stderr: stderr, inherited: inherited()}
+	a := &app{stdout: stdout, stderr: stderr, inherited: takeDescriptors()}
 	if err := a.tree(args).Run(context.Background(), args); err != nil {
 		return a.fail(err)
 	}
