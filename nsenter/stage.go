@@ -117,7 +117,7 @@ func (s *Stage) send(kind, value uint32, fds []int) error {
 type wireReport struct {
 	Type, Index uint32
 	Err, Value  int32
-	Call        [32]byte
+	Call        [64]byte
 	Detail      [480]byte
 }
 

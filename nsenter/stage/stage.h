@@ -58,13 +58,13 @@ struct stage {
 	char detail[480];    /* what the kernel or the stage says about the failure at hand */
 };
 
-/* What the stage reports; the same layout is in conversation.go. */
+/* What the stage reports; the same layout is in stage.go. */
 struct report {
 	u32 type;
 	u32 index;
 	i32 err;
 	i32 value;
-	char call[32];
+	char call[64];
 	char detail[480];
 };
 
