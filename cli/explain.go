@@ -141,6 +141,8 @@ func explainArg(e *libcontainer.Explanation, arg nsenter.Arg) argument {
 		switch arg.Show {
 		case nsenter.ShowDec:
 			a.value = v
+		case nsenter.ShowBool:
+			a.value = v != 0
 		case nsenter.ShowCapSet:
 			a.text = capabilityNames(v)
 			a.value = a.text

@@ -64,7 +64,7 @@ const (
 const maxArgs = 11
 
 // isaVersion is a digest of the instruction set: a stage built from another one refuses the plan.
-const isaVersion = 0x19217637
+const isaVersion = 0x97bb697e
 
 // Token names something that the stage waits for davit to do.
 type Token uint32
@@ -421,7 +421,7 @@ func (o Rootfs) encode(e *encoder) {
 func (o Rootfs) Args() []Arg {
 	return []Arg{
 		{"path", o.Path, ShowDec},
-		{"clone", o.Clone, ShowDec},
+		{"clone", o.Clone, ShowBool},
 	}
 }
 
@@ -462,7 +462,7 @@ func (o Mount) Args() []Arg {
 		{"attr", o.Attr, ShowAttr},
 		{"super", o.Super, ShowMSFlags},
 		{"propagation", o.Propagation, ShowMSFlags},
-		{"nosymlinks", o.NoSymlinks, ShowDec},
+		{"nosymlinks", o.NoSymlinks, ShowBool},
 	}
 }
 
@@ -501,7 +501,7 @@ func (o Bind) Args() []Arg {
 		{"target", o.Target, ShowDec},
 		{"source", o.Source, ShowDec},
 		{"fd", o.Fd, ShowDec},
-		{"recursive", o.Recursive, ShowDec},
+		{"recursive", o.Recursive, ShowBool},
 		{"set", o.Set, ShowAttr},
 		{"clear", o.Clear, ShowAttr},
 		{"rset", o.RSet, ShowAttr},
@@ -645,7 +645,7 @@ func (o Symlink) Args() []Arg {
 	return []Arg{
 		{"path", o.Path, ShowDec},
 		{"to", o.To, ShowDec},
-		{"replace", o.Replace, ShowDec},
+		{"replace", o.Replace, ShowBool},
 	}
 }
 
@@ -673,7 +673,7 @@ func (o Pty) Args() []Arg {
 	return []Arg{
 		{"rows", o.Rows, ShowDec},
 		{"columns", o.Columns, ShowDec},
-		{"console", o.Console, ShowDec},
+		{"console", o.Console, ShowBool},
 		{"uid", o.UID, ShowDec},
 	}
 }
@@ -855,7 +855,7 @@ func (o Pivot) encode(e *encoder) {
 // Args lists the operands.
 func (o Pivot) Args() []Arg {
 	return []Arg{
-		{"nopivot", o.NoPivot, ShowDec},
+		{"nopivot", o.NoPivot, ShowBool},
 	}
 }
 
@@ -931,7 +931,7 @@ func (o Session) encode(e *encoder) {
 // Args lists the operands.
 func (o Session) Args() []Arg {
 	return []Arg{
-		{"terminal", o.Terminal, ShowDec},
+		{"terminal", o.Terminal, ShowBool},
 	}
 }
 
@@ -980,7 +980,7 @@ func (o Umask) encode(e *encoder) {
 func (o Umask) Args() []Arg {
 	return []Arg{
 		{"mask", o.Mask, ShowOctal},
-		{"inherit", o.Inherit, ShowDec},
+		{"inherit", o.Inherit, ShowBool},
 	}
 }
 
@@ -1222,7 +1222,7 @@ func (o Chdir) encode(e *encoder) {
 func (o Chdir) Args() []Arg {
 	return []Arg{
 		{"path", o.Path, ShowDec},
-		{"mayfail", o.MayFail, ShowDec},
+		{"mayfail", o.MayFail, ShowBool},
 	}
 }
 

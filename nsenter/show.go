@@ -22,6 +22,7 @@ const (
 	ShowDevice
 	ShowToken
 	ShowFile
+	ShowBool
 )
 
 // Arg is an operand of an instruction.
@@ -70,6 +71,11 @@ func (a Arg) number(v uint64) string {
 		return fmt.Sprintf("%#x", v)
 	case ShowDevice:
 		return fmt.Sprintf("%d:%d", v>>32, uint32(v))
+	case ShowBool:
+		if v == 0 {
+			return ""
+		}
+		return "yes"
 	case ShowToken:
 		return Token(v).String()
 	case ShowFile:

@@ -34,6 +34,7 @@ const (
 	Device              // major:minor
 	TokenOf             // a Token by name
 	FileOf              // a FileKind by name
+	Bool                // yes, or nothing
 )
 
 // Arg is one operand of an instruction.
@@ -85,12 +86,12 @@ var Ops = []Op{
 	{"Propagation", "propagation", "sets the propagation of the mount at Path of the host's tree (mount(2)).",
 		[]Arg{{"Path", Str, Dec}, {"Flags", Num, MSFlags}}},
 	{"Rootfs", "rootfs", "opens the rootfs; paths of the container are resolved below it from here on. With Clone its mounts are cloned (recursively) and the clone attached over it, as pivot_root(2) demands.",
-		[]Arg{{"Path", Str, Dec}, {"Clone", Num, Dec}}},
+		[]Arg{{"Path", Str, Dec}, {"Clone", Num, Bool}}},
 	{"Mount", "mount", "makes a new mount by fsopen(2)/fsmount(2) and attaches it to Target. Attr are MOUNT_ATTR_* flags, Super MS_* flags of the superblock, Propagation MS_* flags.",
 		[]Arg{{"Target", Str, Dec}, {"Type", Str, Dec}, {"Source", Str, Dec}, {"Options", List, Dec}, {"Attr", Num, Attr},
-			{"Super", Num, MSFlags}, {"Propagation", Num, MSFlags}, {"NoSymlinks", Num, Dec}}},
+			{"Super", Num, MSFlags}, {"Propagation", Num, MSFlags}, {"NoSymlinks", Num, Bool}}},
 	{"Bind", "bind", "clones the mount at Source of the host's tree, or takes the clone Fd that davit made where the container's root can't reach Source, sets and clears attributes and attaches it to Target. RSet and RClear apply to the whole tree.",
-		[]Arg{{"Target", Str, Dec}, {"Source", Str, Dec}, {"Fd", Slot, Dec}, {"Recursive", Num, Dec}, {"Set", Num, Attr}, {"Clear", Num, Attr},
+		[]Arg{{"Target", Str, Dec}, {"Source", Str, Dec}, {"Fd", Slot, Dec}, {"Recursive", Num, Bool}, {"Set", Num, Attr}, {"Clear", Num, Attr},
 			{"RSet", Num, Attr}, {"RClear", Num, Attr}, {"Propagation", Num, MSFlags}}},
 	{"Remount", "remount", "changes the mount that is at Target already (MS_REMOUNT, mount(2)).",
 		[]Arg{{"Target", Str, Dec}, {"Flags", Num, MSFlags}, {"Data", Str, Dec}, {"Propagation", Num, MSFlags}}},
@@ -101,9 +102,9 @@ var Ops = []Op{
 	{"BindDevice", "bind-device", "binds the host's device node Source to Path, where user namespaces don't allow mknod(2).",
 		[]Arg{{"Path", Str, Dec}, {"Source", Str, Dec}, {"Mode", Num, Octal}, {"Device", Num, Device}}},
 	{"Symlink", "symlink", "makes a symbolic link; Replace removes what is in its place, otherwise an existing file stays.",
-		[]Arg{{"Path", Str, Dec}, {"To", Str, Dec}, {"Replace", Num, Dec}}},
+		[]Arg{{"Path", Str, Dec}, {"To", Str, Dec}, {"Replace", Num, Bool}}},
 	{"Pty", "pty", "allocates a pseudo-terminal on the container's own devpts, sends its master to davit and, with Console, mounts its other end on /dev/console.",
-		[]Arg{{"Rows", Num, Dec}, {"Columns", Num, Dec}, {"Console", Num, Dec}, {"UID", Num, Dec}}},
+		[]Arg{{"Rows", Num, Dec}, {"Columns", Num, Dec}, {"Console", Num, Bool}, {"UID", Num, Dec}}},
 	{"SendFile", "send-file", "opens a regular file of the container for davit to read; a missing file is reported as absent.",
 		[]Arg{{"Path", Str, Dec}, {"Kind", Num, FileOf}}},
 	{"Hostname", "hostname", "sets the host name (sethostname(2)).",
@@ -120,7 +121,7 @@ var Ops = []Op{
 	{"RootAttr", "root-attr", "sets attributes on the rootfs's own mount.",
 		[]Arg{{"Set", Num, Attr}}},
 	{"Pivot", "pivot", "makes the rootfs the root directory: pivot_root(2) and the old root unmounted, or, where NoPivot is set (a rootfs on ramfs), a move of the mount and chroot(2).",
-		[]Arg{{"NoPivot", Num, Dec}}},
+		[]Arg{{"NoPivot", Num, Bool}}},
 	{"Chroot", "chroot", "makes the rootfs the root directory of a process that shares the host's mount namespace.", nil},
 	{"RootPropagation", "root-propagation", "sets the propagation of the container's root mount.",
 		[]Arg{{"Flags", Num, MSFlags}}},
@@ -129,11 +130,11 @@ var Ops = []Op{
 
 	// The container's process.
 	{"Session", "session", "starts a new session (setsid(2)); with Terminal, the pseudo-terminal becomes its controlling terminal and standard streams.",
-		[]Arg{{"Terminal", Num, Dec}}},
+		[]Arg{{"Terminal", Num, Bool}}},
 	{"Rlimit", "rlimit", "sets a resource limit (setrlimit(2)).",
 		[]Arg{{"Resource", Num, Dec}, {"Soft", Num, Dec}, {"Hard", Num, Dec}}},
 	{"Umask", "umask", "sets the file mode creation mask; with Inherit, back to that of davit's caller (the stage itself works with none).",
-		[]Arg{{"Mask", Num, Octal}, {"Inherit", Num, Dec}}},
+		[]Arg{{"Mask", Num, Octal}, {"Inherit", Num, Bool}}},
 	{"Personality", "personality", "sets the execution domain (personality(2)).",
 		[]Arg{{"Domain", Num, Hex}}},
 	{"Scheduler", "scheduler", "sets policy and parameters by sched_setattr(2); Attr is a struct sched_attr.",
@@ -154,7 +155,7 @@ var Ops = []Op{
 	{"Capabilities", "capabilities", "sets the capability sets (capabilities(7)).",
 		[]Arg{{"Effective", Num, CapSet}, {"Permitted", Num, CapSet}, {"Inheritable", Num, CapSet}, {"Ambient", Num, CapSet}}},
 	{"Chdir", "chdir", "changes to the working directory and verifies that it is inside the root (CVE-2024-21626). With MayFail a refusal is left to a later attempt under another user.",
-		[]Arg{{"Path", Str, Dec}, {"MayFail", Num, Dec}}},
+		[]Arg{{"Path", Str, Dec}, {"MayFail", Num, Bool}}},
 	{"Seccomp", "seccomp", "loads the filter (seccomp(2)). The number of the listener of a filter with user notification is reported, for davit to fetch by pidfd_getfd(2): from here on the filter may stop any system call but write(2).",
 		[]Arg{{"Filter", Blob, Dec}, {"Flags", Num, Hex}}},
 	{"CloseFrom", "close-from", "marks every descriptor from First on close-on-exec.",

@@ -52,7 +52,7 @@ var goTypes = map[isa.Kind]string{isa.Num: "uint64", isa.Str: "string", isa.List
 var goPut = map[isa.Kind]string{isa.Num: "num", isa.Str: "str", isa.List: "list", isa.Blob: "blob", isa.Slot: "slot"}
 var cKinds = map[isa.Kind]string{isa.Num: "KIND_NUM", isa.Str: "KIND_STR", isa.List: "KIND_LIST", isa.Blob: "KIND_BLOB", isa.Slot: "KIND_SLOT"}
 var shows = map[isa.Show]string{isa.Dec: "ShowDec", isa.Octal: "ShowOctal", isa.Hex: "ShowHex", isa.Clone: "ShowClone", isa.Attr: "ShowAttr",
-	isa.MSFlags: "ShowMSFlags", isa.CapSet: "ShowCapSet", isa.Device: "ShowDevice", isa.TokenOf: "ShowToken", isa.FileOf: "ShowFile"}
+	isa.MSFlags: "ShowMSFlags", isa.CapSet: "ShowCapSet", isa.Device: "ShowDevice", isa.TokenOf: "ShowToken", isa.FileOf: "ShowFile", isa.Bool: "ShowBool"}
 
 // digest identifies the instruction set: any change of code, operand or kind changes it.
 func digest() uint32 {
