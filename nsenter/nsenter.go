@@ -37,4 +37,4 @@ type Slot int32
 const None Slot = -1
 
 // MaxSlots is the number of descriptors that one container can be built with.
-const MaxSlots = 250
+const MaxSlots = slots

@@ -61,10 +61,18 @@ const (
 	codeExec
 )
 
-const maxArgs = 11
+// Numbers of the wire format, see package isa.
+const (
+	maxArgs    = 11
+	slots      = 250
+	callSize   = 64
+	detailSize = 480
+	pathSize   = 512
+	headSize   = 2048
+)
 
 // isaVersion is a digest of the instruction set: a stage built from another one refuses the plan.
-const isaVersion = 0x97bb697e
+const isaVersion = 0xb5dc68b4
 
 // Token names something that the stage waits for davit to do.
 type Token uint32

@@ -117,16 +117,16 @@ func (s *Stage) send(kind, value uint32, fds []int) error {
 type wireReport struct {
 	Type, Index uint32
 	Err, Value  int32
-	Call        [64]byte
-	Detail      [480]byte
+	Call        [callSize]byte
+	Detail      [detailSize]byte
 }
 
 type wireExecReport struct {
 	Type, Index uint32
 	Err         int32
 	HeadLen     uint32
-	Path        [512]byte
-	Head        [2048]byte
+	Path        [pathSize]byte
+	Head        [headSize]byte
 }
 
 // reportHead is what every report begins with.

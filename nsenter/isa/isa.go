@@ -52,8 +52,24 @@ type Op struct {
 	Args []Arg  // at most MaxArgs
 }
 
-// MaxArgs bounds the operands of one instruction; the wire format has room for exactly these.
-const MaxArgs = 11
+// What both sides of the wire have to agree on besides the instructions.
+const (
+	MaxArgs    = 11   // operands of one instruction; the format has room for exactly these
+	Slots      = 250  // descriptors that one container can be built with; one message carries at most 253, unix(7)
+	CallSize   = 64   // bytes of a report: the call that failed
+	DetailSize = 480  // what is said about it besides
+	PathSize   = 512  // the path of a failed exec
+	HeadSize   = 2048 // the beginning of that file
+)
+
+// Wire lists these numbers, with the names that C has for them.
+var Wire = []struct {
+	Name, C string
+	Value   int
+}{
+	{"maxArgs", "MAX_ARGS", MaxArgs}, {"slots", "SLOTS", Slots}, {"callSize", "CALL_SIZE", CallSize}, {"detailSize", "DETAIL_SIZE", DetailSize},
+	{"pathSize", "PATH_SIZE", PathSize}, {"headSize", "HEAD_SIZE", HeadSize},
+}
 
 // Ops lists the instructions in the order of their codes. Code 0 is never
 // valid, so that a zeroed plan is refused.

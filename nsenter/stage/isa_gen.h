@@ -3,8 +3,13 @@
 #define ISA_GEN_H
 
 #define MAX_ARGS 11
+#define SLOTS 250
+#define CALL_SIZE 64
+#define DETAIL_SIZE 480
+#define PATH_SIZE 512
+#define HEAD_SIZE 2048
 /* A digest of the instruction set: a plan made for another one is refused. */
-#define ISA_VERSION 0x97bb697eu
+#define ISA_VERSION 0xb5dc68b4u
 
 enum op {
 	OP_OOM_SCORE = 1,

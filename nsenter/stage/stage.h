@@ -28,7 +28,6 @@ struct insn {
 
 #define PLAN_MAGIC "davitpln"
 #define PLAN_MAX (64u << 20)
-#define SLOTS 250 /* one message carries at most 253 descriptors, unix(7) */
 #define NO_SLOT ((u64)-1)
 #define NO_INSN ((u32)-1) /* what is reported is about no instruction */
 
@@ -55,7 +54,7 @@ struct stage {
 	u32 slots;
 	int in_cwd;          /* the working directory is set and verified */
 	u32 umask;           /* of davit's caller */
-	char detail[480];    /* what the kernel or the stage says about the failure at hand */
+	char detail[DETAIL_SIZE];    /* what the kernel or the stage says about the failure at hand */
 };
 
 /* What the stage reports; the same layout is in stage.go. */
@@ -64,8 +63,8 @@ struct report {
 	u32 index;
 	i32 err;
 	i32 value;
-	char call[64];
-	char detail[480];
+	char call[CALL_SIZE];
+	char detail[DETAIL_SIZE];
 };
 
 /* On a failed execve: errno, the path tried and the first bytes of that file, so that davit can say what is wrong with it. */
@@ -74,8 +73,8 @@ struct exec_report {
 	u32 index;
 	i32 err;
 	u32 head_len;
-	char path[512];
-	u8 head[2048];
+	char path[PATH_SIZE];
+	u8 head[HEAD_SIZE];
 };
 
 static inline u64 num(const struct stage *s, int i)

@@ -62,6 +62,12 @@ func TestDigestCoversTheInstructionSet(t *testing.T) {
 	if digest() == before {
 		t.Error("another kind of operand leaves the digest as it was")
 	}
+	*kind = old
+	isa.Wire[0].Value++
+	defer func() { isa.Wire[0].Value-- }()
+	if digest() == before {
+		t.Error("another layout leaves the digest as it was")
+	}
 }
 
 func TestSnake(t *testing.T) {
