@@ -15,8 +15,17 @@ func TestRunTrue(t *testing.T) {
 	}
 }
 
+// What depends on control groups runs in the other layouts, too; all else runs in the host's own only.
 func TestLayouts(t *testing.T) {
-	for _, l := range []harness.Layout{harness.V1, harness.V2} {
-		t.Run(string(l), func(t *testing.T) { harness.InLayout(t, l, "^TestRunTrue$") })
+	const life = "^(TestRunTrue|TestLifeCycle|TestStateAndListFormat|TestDeleteForce|TestSharedPIDNamespace|TestNamespaces(New|Host|Joined)|TestDeviceRules|" +
+		"TestCgroup.*|TestRunForwardsSignals|TestNoDescriptorLeaks|TestHooks|TestConcurrentCommands|TestCrashOfForegroundRun)$"
+	const crashes = "^(TestCrashAtSystemCalls|TestCrashAfterDelays)$"
+	for _, c := range []struct {
+		name, tests string
+		layout      harness.Layout
+	}{
+		{"v1", life, harness.V1}, {"v2", life, harness.V2}, {"v2 crashes", crashes, harness.V2},
+	} {
+		t.Run(c.name, func(t *testing.T) { harness.InLayout(t, c.layout, c.tests) })
 	}
 }
