@@ -44,6 +44,7 @@ func TestUsageErrors(t *testing.T) {
 		{"events", `davit: "events" requires exactly 1 argument(s)`, "davit events [options] ID"},
 		{"ps", `davit: "ps" requires a minimum of 1 argument(s)`, "davit ps [options] ID [PS-OPTION...]"},
 		{"features a", `davit: "features" requires exactly 0 argument(s)`, "davit features"},
+		{"completion", `davit: "completion" requires exactly 1 argument(s)`, "davit completion bash|zsh|fish"},
 		{"list a", `davit: "list" requires exactly 0 argument(s)`, "davit list"},
 		{"explain a b", `davit: "explain" requires a maximum of 1 argument(s)`, "davit explain"},
 		{"creat a", `unknown command "creat"; did you mean "create"?`, "davit [global options]"},

@@ -76,7 +76,7 @@ func (h *helpPrinter) overview(root *urfave.Command) {
 			group = e.group
 			h.heading(group)
 		}
-		h.item(e.name, 12, e.summary)
+		h.item(e.name, 14, e.summary)
 	}
 	h.heading("Getting started (as root)")
 	h.block(gettingStarted)

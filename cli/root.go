@@ -46,6 +46,7 @@ func commands() []entry {
 		{"spec", groupBundle, "write a config.json to begin with", specCommand},
 		{"explain", groupBundle, "show what creating a container from a bundle would do", explainCommand},
 		{"features", groupOther, "print what of the specification is implemented, as JSON", featuresCommand},
+		{"completion", groupOther, "print a script that completes command lines in a shell", completionCommand},
 		{"version", groupOther, "print the version", versionCommand},
 		{"help", groupOther, "explain davit or one of its commands", helpCommand},
 	}
