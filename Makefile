@@ -75,6 +75,14 @@ lint: packages-build $(STAGE)  ## gofmt, go vet, staticcheck; -fanalyzer for the
 	$(GO) run $(STATICCHECK) -checks inherit,-SA1019 -tags $(TAGS) ./...  # a runtime has to take the spec's deprecated fields
 	@for f in $(STAGE_SRC); do $(CC) $(STAGE_CFLAGS) -O2 -fanalyzer -c -o /dev/null $$f || exit 1; done
 
+FUZZTIME ?= 30s
+fuzz: $(STAGE)  ## every fuzz target for FUZZTIME=30s each
+	@for p in $$(grep -rl '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z]*' $$p/*_test.go | cut -c6-); do \
+			echo "$$p $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$p || exit 1; \
+		done; done
+	$(GO) test -count=1 -run Sanitizers ./nsenter
+
 bench: davit packages-bench  ## davit beside crun and runc
 	tests/bench/run.sh $(CURDIR)/davit
 
