@@ -86,16 +86,23 @@ fuzz: $(STAGE)  ## every fuzz target for FUZZTIME=30s each
 bench: davit packages-bench  ## davit beside crun and runc
 	tests/bench/run.sh $(CURDIR)/davit
 
-generate:  ## what is generated: the twins of the instruction set, the decoders of JSON
-	$(GO) generate ./nsenter/isa ./libcontainer/specjson
+generate:  ## what is generated: the twins of the instruction set, the decoders of JSON, manual pages and completions
+	$(GO) generate ./nsenter/isa ./libcontainer/specjson ./docs/man
 
 install: davit  ## PREFIX=/usr/local, DESTDIR=
 	install -D -m 0755 davit $(DESTDIR)$(PREFIX)/bin/davit
 	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/davit/LICENSE
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/davit/README.md
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 0644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -D -m 0644 completions/davit.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/davit
+	install -D -m 0644 completions/_davit $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_davit
+	install -D -m 0644 completions/davit.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/davit.fish
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/davit
+	rm -f $(DESTDIR)$(PREFIX)/bin/davit $(DESTDIR)$(PREFIX)/share/man/man1/davit.1 $(DESTDIR)$(PREFIX)/share/man/man1/davit-*.1
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/davit $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_davit
+	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/davit.fish
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/davit
 
 clean:  ## remove what make built
