@@ -95,7 +95,11 @@ func (g *group) state() (FreezerState, error) {
 		if eventValue(s, "frozen") == "1" {
 			return Frozen, nil
 		}
-		return Thawed, nil
+		// A process that joins a frozen cgroup runs for a moment before it stops, too.
+		if s, err = g.read("cgroup.freeze"); err == nil && strings.TrimSpace(s) == "1" {
+			return Freezing, nil
+		}
+		return Thawed, err
 	}
 	s, err := g.read("freezer.state")
 	if err != nil {

@@ -32,7 +32,13 @@ func (rt *Runtime) Pause(id string) error {
 	default:
 		return &StatusError{Text: fmt.Sprintf("container not running or created: %s", st), Err: ErrNotRunning}
 	}
-	return c.withCgroup(cgroups.Manager.Freeze)
+	if err := c.withCgroup(cgroups.Manager.Freeze); err != nil {
+		if !c.record.Init.Alive() {
+			return &StatusError{Text: "container not running or created: stopped", Err: ErrNotRunning} // killed meanwhile
+		}
+		return err
+	}
+	return nil
 }
 
 // Resume lets the processes of a paused container go on.
@@ -70,6 +76,9 @@ func (rt *Runtime) Processes(id string) ([]int, error) {
 		pids, err = m.Pids(true)
 		return err
 	})
+	if errors.Is(err, cgroups.ErrNotExist) && !c.record.Init.Alive() {
+		return nil, nil // it is being deleted
+	}
 	return pids, err
 }
 
@@ -118,10 +127,10 @@ func (rt *Runtime) Events(ctx context.Context, id string, interval time.Duration
 	if c.status() == specs.StateStopped {
 		return &StatusError{Text: fmt.Sprintf("container with id %s is not running", id), Err: ErrNotRunning}
 	}
-	return c.withCgroup(func(m cgroups.Manager) error { return watch(ctx, m, interval, report) })
+	return c.withCgroup(func(m cgroups.Manager) error { return c.watch(ctx, m, interval, report) })
 }
 
-func watch(ctx context.Context, m cgroups.Manager, interval time.Duration, report func(Event) error) error {
+func (c *container) watch(ctx context.Context, m cgroups.Manager, interval time.Duration, report func(Event) error) error {
 	oom, err := m.OOM(ctx)
 	if err != nil {
 		return err
@@ -136,6 +145,10 @@ func watch(ctx context.Context, m cgroups.Manager, interval time.Duration, repor
 				return nil // the cgroup is gone or empty
 			}
 		case <-tick.C:
+			// A version 1 cgroup doesn't tell when it becomes empty.
+			if !c.record.Init.Alive() && len(oom) == 0 {
+				return nil
+			}
 			if e.Stats, err = m.Stats(); err != nil {
 				if errors.Is(err, cgroups.ErrNotExist) {
 					return nil

@@ -58,6 +58,9 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (int, error) {
 	if errors.Is(err, unix.EBUSY) && len(opts.Cgroups) == 0 {
 		e, err = rt.joinBesideInit(c, opts, err)
 	}
+	if err != nil && c.ended(err) {
+		err = &StatusError{Text: "cannot exec in a stopped container", Err: ErrNotRunning}
+	}
 	if err != nil {
 		return 1, err
 	}
@@ -67,6 +70,13 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (int, error) {
 	}
 	ws, err := e.wait(caught, false)
 	return process.ExitCode(ws), err
+}
+
+// ended tells whether a container ended while a process was joining it, which
+// ends with it. What is ending has left its namespaces before it is dead (setns(2), ESRCH).
+func (c *container) ended(err error) bool {
+	var failed *nsenter.InstrError
+	return !c.record.Init.Alive() || errors.As(err, &failed) && failed.Call == "setns" && failed.Errno == unix.ESRCH
 }
 
 // join launches a process in an existing container.

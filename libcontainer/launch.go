@@ -173,6 +173,9 @@ func (l *launch) died() error {
 	}
 	ws, err := reap(l.pid)
 	l.pid = 0
+	if err == nil && ws.Signaled() && ws.Signal() == unix.SIGKILL && l.kind == "setns" {
+		return errors.New("the process was killed before its exec (possibly OOM-killed)")
+	}
 	if err == nil && ws.Signaled() && ws.Signal() == unix.SIGKILL {
 		return errors.New("container init was OOM-killed (memory limit too low?)")
 	}

@@ -128,7 +128,7 @@ func (c *container) unpark() error {
 	defer unix.Close(fifo)
 	msg, err := readReport(fifo, pidfd)
 	if err != nil {
-		return fmt.Errorf("wait for the container's process: %w", err)
+		return err
 	}
 	if err := c.dir.RemoveFifo(); err != nil {
 		return err
@@ -153,7 +153,7 @@ func readReport(fifo, pidfd int) ([]byte, error) {
 		if fds[0].Revents == 0 {
 			if len(msg) == 0 {
 				// It ended without ever opening the FIFO, or within a blink of its exec.
-				return nil, errors.New("the container's process has ended")
+				return nil, &StatusError{Text: "cannot start a container that has stopped: its process ended before its exec", Err: ErrNotRunning}
 			}
 			return msg, nil
 		}
