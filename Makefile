@@ -36,7 +36,8 @@ export GOFLAGS += -buildvcs=false
 
 BUILD_PACKAGES := gcc libc6-dev binutils musl-tools pkg-config libseccomp-dev
 RUN_PACKAGES   := busybox-static
-TEST_PACKAGES  := $(RUN_PACKAGES) strace
+TEST_PACKAGES  := $(RUN_PACKAGES) strace iproute2 mmdebstrap
+DEBIAN_ROOTFS  ?= /var/tmp/davit-test-cache/bookworm
 BENCH_PACKAGES := $(RUN_PACKAGES) crun runc hyperfine jq
 
 .PHONY: all davit run test unit lint bench fuzz install uninstall clean generate help packages-%
@@ -63,7 +64,8 @@ run: davit packages-run  ## make a bundle with busybox and run it
 	tests/demo.sh $(CURDIR)/davit
 
 test: lint davit packages-test  ## everything that this host can run; as root for all of it
-	DAVIT=$(CURDIR)/davit $(GO) test -tags $(TAGS) -timeout 30m ./...
+	@[ "$$(id -u)" != 0 ] || tests/debian-rootfs.sh $(DEBIAN_ROOTFS) || echo "without a Debian rootfs the tests of real workloads are skipped"
+	DAVIT_DEBIAN_ROOTFS=$(DEBIAN_ROOTFS) DAVIT=$(CURDIR)/davit $(GO) test -tags $(TAGS) -timeout 30m ./...
 	$(GO) test -tags $(TAGS),cilium_ebpf ./cgroups/devices
 
 unit: $(STAGE)  ## the tests that need no root

@@ -8,11 +8,11 @@ dir=$1 suite=bookworm packages=python3,redis-server
 mkdir -p "$(dirname "$dir")"
 rm -rf "$dir" "$dir.partial"
 mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" "Created-By: Packages" 2>/dev/null | head -n 1)
-mirror=${mirror:-http://deb.debian.org/debian}
+# Without a mirror the tools take their own default.
 if command -v mmdebstrap >/dev/null; then
-	mmdebstrap --quiet --variant=apt --include="$packages" "$suite" "$dir.partial" "$mirror"
+	mmdebstrap --quiet --variant=apt --include="$packages" "$suite" "$dir.partial" ${mirror:+"$mirror"}
 elif command -v debootstrap >/dev/null; then
-	debootstrap --variant=minbase --include="$packages" "$suite" "$dir.partial" "$mirror" >/dev/null
+	debootstrap --variant=minbase --include="$packages" "$suite" "$dir.partial" ${mirror:+"$mirror"} >/dev/null
 else
 	echo "install mmdebstrap (or debootstrap) and try again" >&2
 	exit 1

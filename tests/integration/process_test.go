@@ -117,7 +117,7 @@ func TestPathSearch(t *testing.T) {
 	s.WriteFile("/first/tool", "#!/bin/sh\necho first\n", 0o755)
 	s.WriteFile("/second/tool", "#!/bin/sh\necho second\n", 0o755)
 	s.WriteFile("/denied/tool", "#!/bin/sh\necho denied\n", 0o644)
-	s.WriteFile("/work/tool", "#!/bin/sh\necho work\n", 0o755)
+	s.WriteFile("/job/tool", "#!/bin/sh\necho job\n", 0o755)
 	if err := os.MkdirAll(s.Path("directory/tool"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestPathSearch(t *testing.T) {
 		{":/first", "work"},
 		{"/nowhere::/first", "work"},
 	} {
-		s.Spec.Process.Env, s.Spec.Process.Cwd = []string{"PATH=" + c.path}, "/work"
+		s.Spec.Process.Env, s.Spec.Process.Cwd = []string{"PATH=" + c.path}, "/job"
 		if got := s.Output(harness.Args("tool")); got != c.want+"\n" {
 			t.Errorf("PATH=%s found %q, want %s", c.path, got, c.want)
 		}

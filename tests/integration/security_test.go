@@ -284,7 +284,7 @@ func TestCVE2019_18837(t *testing.T) {
 		{"device", "/nodes", func(c *specs.Spec) {
 			c.Linux.Devices = []specs.LinuxDevice{{Path: "/nodes/node", Type: "c", Major: 1, Minor: 3}}
 		}},
-		{"working directory", "/work", func(c *specs.Spec) { c.Process.Cwd = "/work/below" }},
+		{"working directory", "/job", func(c *specs.Spec) { c.Process.Cwd = "/job/below" }},
 		{"masked path", "/hidden", func(c *specs.Spec) { c.Linux.MaskedPaths = append(c.Linux.MaskedPaths, "/hidden", "/hidden/file") }},
 		{"read-only path", "/fixed", func(c *specs.Spec) { c.Linux.ReadonlyPaths = append(c.Linux.ReadonlyPaths, "/fixed", "/fixed/file") }},
 		{"passwd", "/etc/passwd", func(*specs.Spec) {}},
