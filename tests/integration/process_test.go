@@ -126,8 +126,8 @@ func TestPathSearch(t *testing.T) {
 		{"/nowhere:/second:/first:/bin", "second"},
 		{"/denied:/second:/bin", "second"},
 		{"/directory:/second:/bin", "second"},
-		{":/first", "work"},
-		{"/nowhere::/first", "work"},
+		{":/first", "job"},
+		{"/nowhere::/first", "job"},
 	} {
 		s.Spec.Process.Env, s.Spec.Process.Cwd = []string{"PATH=" + c.path}, "/job"
 		if got := s.Output(harness.Args("tool")); got != c.want+"\n" {

@@ -154,6 +154,8 @@ func TestRunPreserveFDs(t *testing.T) {
 	}
 	s.Delete()
 	c.End()
+	// What davit has open itself must not pass for the caller's.
+	s.Davit("run", "--preserve-fds", "2", "--bundle", s.Bundle, s.ID).Fails("unable to stat preserved-fd 3")
 }
 
 // openDescriptors lists those of a process, as the host sees them.
