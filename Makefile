@@ -16,7 +16,7 @@ STAGE_HDR := $(wildcard nsenter/stage/*.h)
 # a C library nor a loader.
 STAGE_WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla
 STAGE_CFLAGS := -std=gnu11 -Os -ffreestanding -fpie -fvisibility=hidden -fno-stack-protector \
-	-fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns $(STAGE_WARN)
+	-fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -fno-strict-aliasing $(STAGE_WARN)
 STAGE_LDFLAGS := -nostdlib -nostartfiles -static-pie -s -Wl,--build-id=none -Wl,-z,noexecstack \
 	-Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--hash-style=gnu
 
@@ -83,7 +83,7 @@ fuzz: $(STAGE)  ## every fuzz target for FUZZTIME=30s each
 		for f in $$(grep -ho '^func Fuzz[A-Za-z]*' $$p/*_test.go | cut -c6-); do \
 			echo "$$p $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$p || exit 1; \
 		done; done
-	$(GO) test -count=1 -run Sanitizers ./nsenter
+	DAVIT_FUZZ_SECONDS=$$(echo $(FUZZTIME) | tr -dc 0-9) $(GO) test -count=1 -v -run DecoderUnderSanitizers ./nsenter
 
 bench: davit packages-bench  ## davit beside crun and runc
 	tests/bench/run.sh $(CURDIR)/davit

@@ -85,10 +85,7 @@ func (c *compiler) enter() error {
 		return err
 	}
 	if p := c.spec.Process; p != nil {
-		if p.OOMScoreAdj != nil {
-			// Before the user namespace: lowering it takes the caller's CAP_SYS_RESOURCE.
-			c.add("process.oomScoreAdj", nsenter.OOMScore{Value: fmt.Sprint(*p.OOMScoreAdj)})
-		}
+		c.oomScore(p)
 		if err := c.raiseLimits(p); err != nil {
 			return err
 		}
@@ -136,6 +133,23 @@ func (c *compiler) userNamespace(rootless bool) error {
 
 func mapsRoot(list []specs.LinuxIDMapping) bool {
 	return slices.ContainsFunc(list, func(m specs.LinuxIDMapping) bool { return m.ContainerID == 0 && m.Size > 0 })
+}
+
+// oomScore comes before the user namespace: lowering the score takes the
+// caller's CAP_SYS_RESOURCE. The files of a process that isn't dumpable are
+// root's (proc(5)), so an unprivileged caller's has to be for a moment.
+func (c *compiler) oomScore(p *specs.Process) {
+	if p.OOMScoreAdj == nil {
+		return
+	}
+	rootless := c.in.Facts.EUID != 0
+	if rootless {
+		c.add("process.oomScoreAdj", nsenter.Dumpable{Value: 1})
+	}
+	c.add("process.oomScoreAdj", nsenter.OOMScore{Value: fmt.Sprint(*p.OOMScoreAdj)})
+	if rootless {
+		c.add("process.oomScoreAdj", nsenter.Dumpable{Value: 0})
+	}
 }
 
 // raiseLimits takes hard limits up while the stage is still privileged; setrlimit in the process phase then only lowers.

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"bytes"
-	"fmt"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -26,9 +25,7 @@ func CompileExec(in *Input) (*Plan, error) {
 	}
 	c.plan.userns = c.ns.has(unix.CLONE_NEWUSER)
 	c.plan.exec = true
-	if p.OOMScoreAdj != nil {
-		c.add("process.oomScoreAdj", nsenter.OOMScore{Value: fmt.Sprint(*p.OOMScoreAdj)})
-	}
+	c.oomScore(p)
 	if err := c.raiseLimits(p); err != nil {
 		return nil, err
 	}

@@ -162,7 +162,7 @@ func TestSeccompPlace(t *testing.T) {
 		before, behind func(nsenter.Op) bool
 	}{
 		{"with privileges", false, false, is[nsenter.Bounding], is[nsenter.Rlimit]},
-		{"no new privileges", true, false, is[nsenter.Exec], is[nsenter.Park]},
+		{"no new privileges", true, false, is[nsenter.Exec], is[nsenter.LetGo]},
 		{"listener", false, true, is[nsenter.Bounding], is[nsenter.Rlimit]},
 		{"listener, no new privileges", true, true, is[nsenter.ReportReady], is[nsenter.LookUp]},
 	} {

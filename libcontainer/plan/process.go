@@ -95,11 +95,15 @@ func (b *process) compile() (nsenter.Program, error) {
 		b.add("process.args[0]", nsenter.LookUp{Paths: exec.Paths})
 	}
 	if seccomp != nil && b.proc.NoNewPrivileges && seccomp.Notify {
+		if b.plan.in.Facts.EUID != 0 {
+			b.add("linux.seccomp", nsenter.Dumpable{Value: 1}) // pidfd_getfd(2) asks an unprivileged caller for it
+		}
 		b.seccomp() // davit has to fetch the listener before it lets go
 	}
 	b.program = append(b.program, b.plan.ready()...)
 	if seccomp != nil && b.proc.NoNewPrivileges && !seccomp.Notify {
-		b.seccomp() // as late as can be: only the exec itself has to pass
+		b.add("", nsenter.LetGo{}) // the filter may forbid close(2)
+		b.seccomp()                // as late as can be: only the exec itself has to pass
 	}
 	b.add("process.args", exec)
 	return b.program, nil
