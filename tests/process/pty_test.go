@@ -61,6 +61,22 @@ func (p *pty) resize(rows, columns uint16) {
 	}
 }
 
+// fill writes to the terminal until it takes no more, which is so until somebody reads.
+func (p *pty) fill() {
+	p.t.Helper()
+	fd, err := unix.Open(p.slave.Name(), unix.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for err == nil || err == unix.EINTR {
+		_, err = unix.Write(fd, make([]byte, 100))
+	}
+	if err != unix.EAGAIN {
+		p.t.Fatal(err)
+	}
+}
+
 // collect reads what is shown, in the background.
 func (p *pty) collect() {
 	go func() {
