@@ -27,10 +27,32 @@ func (e *join) claim() error {
 		return err
 	}
 	defer store.Close()
-	if e.parked, err = store.Create(e.opts.Park); err != nil {
+	e.parked, err = store.Create(e.opts.Park)
+	if errors.Is(err, state.ErrExist) && abandoned(store, e.opts.Park) {
+		e.parked, err = store.Create(e.opts.Park)
+	}
+	if err != nil {
 		return fmt.Errorf("process %s: %w", e.opts.Park, err)
 	}
 	return e.parked.TryLock()
+}
+
+// abandoned removes what is left under a name by one who was killed before its
+// process was recorded, or by a process that was killed before its start. It
+// tells whether there was such a thing.
+func abandoned(store *state.Store, name string) bool {
+	dir, err := store.Get(name)
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	if dir.TryLock() != nil {
+		return false // it is being made or started
+	}
+	if r, err := dir.Load(); err == nil && r.Init.Alive() || err != nil && !errors.Is(err, state.ErrNotExist) {
+		return false
+	}
+	return dir.Remove() == nil
 }
 
 // save records a process that is to wait for its start, before it does.
@@ -72,6 +94,9 @@ func (rt *Runtime) StartProcess(id, name string) error {
 		return err
 	}
 	record, err := dir.Load()
+	if errors.Is(err, state.ErrNotExist) {
+		return fmt.Errorf("container %s has no process %q that waits for its start: it was never finished", id, name)
+	}
 	if err != nil {
 		return err
 	}
