@@ -21,7 +21,8 @@ var kinds = []string{"prestart", "createRuntime", "createContainer", "startConta
 func list(h *specs.Hooks, kind string) *[]specs.Hook {
 	switch kind {
 	case "prestart":
-		return &h.Prestart //nolint:staticcheck // deprecated, and to be run all the same
+		//lint:ignore SA1019 deprecated, and to be run all the same
+		return &h.Prestart
 	case "createRuntime":
 		return &h.CreateRuntime
 	case "createContainer":
