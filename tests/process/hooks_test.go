@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -250,8 +251,12 @@ func TestHookInherits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, l := range strings.Split(strings.TrimSpace(string(data)), "\n") {
-		if want := kinds[i] + " 0 1 2 SigBlk: 0000000000000000 SigIgn: 0000000000000000"; l != want {
-			t.Errorf("in the hook there is %q, want %q", l, want)
+		ignored, _ := strconv.ParseUint(l[strings.LastIndexByte(l, ' ')+1:], 16, 64)
+		// 32 and 33 are the C library's own: who calls the tests may ignore them, and no program can be asked to change that.
+		ignored &^= 1<<31 | 1<<32
+		rest := l[:strings.LastIndexByte(l, ' ')]
+		if want := kinds[i] + " 0 1 2 SigBlk: 0000000000000000 SigIgn:"; rest != want || ignored != 0 {
+			t.Errorf("in the hook there is %q, want %q and nothing ignored", l, want)
 		}
 	}
 }
