@@ -65,7 +65,7 @@ run: davit packages-run  ## make a bundle with busybox and run it
 
 test: lint davit packages-test  ## everything that this host can run; as root for all of it
 	@[ "$$(id -u)" != 0 ] || tests/debian-rootfs.sh $(DEBIAN_ROOTFS) || echo "without a Debian rootfs the tests of real workloads are skipped"
-	DAVIT_DEBIAN_ROOTFS=$(DEBIAN_ROOTFS) DAVIT=$(CURDIR)/davit $(GO) test -tags $(TAGS) -timeout 30m ./...
+	DAVIT_DEBIAN_ROOTFS=$(DEBIAN_ROOTFS) DAVIT=$(CURDIR)/davit $(GO) test -p 1 -tags $(TAGS) -timeout 30m ./...
 	$(GO) test -tags $(TAGS),cilium_ebpf ./cgroups/devices
 
 unit: $(STAGE)  ## the tests that need no root

@@ -25,6 +25,9 @@ type HostState struct {
 	Links     []string // network devices
 }
 
+// TestDevice begins the names of network devices that a test makes on the host for a while.
+const TestDevice = "dvtest"
+
 // HostState takes a snapshot.
 func (s *Sandbox) HostState() *HostState {
 	h := &HostState{Mounts: s.mounts(), Cgroups: s.cgroups()}
@@ -42,7 +45,10 @@ func (s *Sandbox) HostState() *HostState {
 		}
 		for _, e := range entries {
 			// No container is named like this: it is davit's cache.
-			if !strings.HasPrefix(e.Name(), "@") {
+			cache := strings.HasPrefix(e.Name(), "@")
+			// Packages are tested beside each other: these are another test's, which sees to them itself.
+			foreign := strings.HasPrefix(e.Name(), TestDevice)
+			if !cache && !foreign {
 				*dir.to = append(*dir.to, e.Name())
 			}
 		}

@@ -267,7 +267,7 @@ func TestHookInherits(t *testing.T) {
 func TestHookMakesNetwork(t *testing.T) {
 	ip := harness.NeedTool(t, "ip", "iproute2")
 	harness.NeedTool(t, "nsenter", "util-linux")
-	device := fmt.Sprintf("dv%d", os.Getpid())
+	device := fmt.Sprintf("%s%d", harness.TestDevice, os.Getpid()%1000000)
 	if out, err := command(ip, "link", "add", device, "type", "veth", "peer", "name", device+"p"); err != nil {
 		t.Skipf("needs veth devices and the right to make them: %v: %s", err, out)
 	}
