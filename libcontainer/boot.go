@@ -87,8 +87,8 @@ func (b *boot) claim() error {
 		return err
 	}
 	b.dir = dir
-	// Nobody but a forced delete can be there before us, and then the container is gone.
-	if err := dir.TryLock(); err != nil {
+	// Somebody who looks for the container may hold the lock for a moment; a forced delete leaves nothing to lock.
+	if err := lock(dir); err != nil {
 		return err
 	}
 	return dir.SaveConfig(b.bundle.Raw)
