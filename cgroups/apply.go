@@ -238,11 +238,15 @@ func (m *manager) Set(res *specs.LinuxResources) error {
 	if err := m.checkUsage(res); err != nil {
 		return err
 	}
-	if writes, err = m.deviceChanges(writes, res.Devices); err != nil {
+	writes, devices, err := m.planDevices(writes, res.Devices)
+	if err != nil {
 		return err
 	}
 	changes, old := m.differences(writes)
 	done, err := m.apply(changes)
+	if err == nil {
+		err = devices.apply()
+	}
 	if err == nil {
 		err = m.attachDevices(res.Devices, false)
 	}
@@ -257,7 +261,7 @@ func (m *manager) Set(res *specs.LinuxResources) error {
 func (m *manager) differences(writes []Write) (changes []Write, old []previous) {
 	for _, w := range writes {
 		g := m.groupOf(w)
-		if g == nil || w.Controller == devicesController {
+		if g == nil {
 			changes = append(changes, w)
 			continue
 		}

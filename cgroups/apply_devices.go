@@ -2,6 +2,7 @@ package cgroups
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -27,12 +28,15 @@ func (b *batch) devices(list []specs.LinuxDeviceCgroup) {
 	}
 	switch {
 	case b.layout.V1Controller(devicesController) != nil:
-		lines, err := policy.V1()
+		plan, err := policy.V1()
 		if err != nil {
 			b.err = err
 			return
 		}
-		b.writes = append(b.writes, deviceWrites(lines)...)
+		if plan.WithoutMknod {
+			b.warn("devices", "cgroup v1 can't deny to make some device nodes and allow all others, so only those of devices that the list names can be made")
+		}
+		b.writes = append(b.writes, deviceWrites(plan.Lines())...)
 		if policy.Unrestricted() {
 			b.writes[len(b.writes)-1].Default = true
 		}
@@ -100,32 +104,70 @@ func (m *manager) withoutDevices(res *specs.LinuxResources) *specs.LinuxResource
 	return &rest
 }
 
-// deviceChanges replaces a batch's version 1 device lines by those that lead from what
-// the running container has now.
-func (m *manager) deviceChanges(writes []Write, list []specs.LinuxDeviceCgroup) ([]Write, error) {
+// deviceUpdate is a change of a version 1 devices cgroup whose processes run. Its zero
+// value changes nothing.
+type deviceUpdate struct {
+	m      *manager
+	change devices.Change
+	before string // devices.list
+}
+
+// planDevices takes a batch's version 1 device lines out and plans those that lead from
+// what the running container has now.
+func (m *manager) planDevices(writes []Write, list []specs.LinuxDeviceCgroup) ([]Write, *deviceUpdate, error) {
+	u := &deviceUpdate{m: m}
 	g := m.v1(devicesController)
 	if g == nil || len(list) == 0 {
-		return writes, nil
+		return writes, u, nil
 	}
 	policy, err := devices.NewPolicy(list)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	now, err := g.read("devices.list")
+	plan, err := policy.V1()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	lines, err := policy.V1Update(now)
+	if u.before, err = g.read("devices.list"); err != nil {
+		return nil, nil, err
+	}
+	u.change = plan.Change(u.before)
+	isDevice := func(w Write) bool { return w.Controller == devicesController }
+	return slices.DeleteFunc(writes, isDevice), u, nil
+}
+
+// apply makes the change. One that has a moment of neither the old rules nor the new is
+// made while the processes are stopped; where they can't be, it is made all the same.
+func (u *deviceUpdate) apply() error {
+	if len(u.change.Lines) == 0 {
+		return nil
+	}
+	err := u.write(u.change)
 	if err != nil {
-		return nil, err
+		u.undo()
 	}
-	kept := writes[:0:0]
-	for _, w := range writes {
-		if w.Controller != devicesController {
-			kept = append(kept, w)
+	return err
+}
+
+func (u *deviceUpdate) write(c devices.Change) error {
+	if c.Abrupt {
+		if state, err := u.m.State(); err == nil && state == Thawed && u.m.freeze(killFreezeWait) == nil {
+			defer func() { _ = u.m.Thaw() }()
 		}
 	}
-	return append(kept, deviceWrites(lines)...), nil
+	_, err := u.m.apply(deviceWrites(c.Lines))
+	return err
+}
+
+// undo brings the rules from before back, as far as they are known.
+func (u *deviceUpdate) undo() {
+	g := u.m.v1(devicesController)
+	if g == nil || len(u.change.Lines) == 0 {
+		return
+	}
+	if now, err := g.read("devices.list"); err == nil {
+		_ = u.write(devices.Back(u.before, now))
+	}
 }
 
 // beyondParent tells a default device that the parent cgroup doesn't allow: the container

@@ -90,8 +90,9 @@ type rule struct {
 
 // Policy is a list in its simplest equivalent form.
 type Policy struct {
-	allow bool   // what holds where no rule decides
-	rules []rule // in order, the last one that matches decides
+	allow  bool   // what holds where no rule decides
+	rules  []rule // in order, the last one that matches decides
+	source []rule // as listed, with the defaults
 }
 
 // RuleError is an entry that can't be applied.
@@ -208,7 +209,7 @@ func withDefaults(rules []rule) []rule {
 // simplify removes what has no effect: access that later rules decide anyway, and rules
 // that only say what holds without them.
 func simplify(rules []rule) *Policy {
-	p := &Policy{}
+	p := &Policy{source: rules}
 	for i, r := range slices.Backward(rules) {
 		if r.pattern == everything && r.access == all {
 			p.allow, rules = r.allow, rules[i+1:]

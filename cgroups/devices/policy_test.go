@@ -3,7 +3,6 @@ package devices
 import (
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -133,8 +132,7 @@ func requests() []request {
 	return all
 }
 
-// TestProgramsMeanWhatTheListSays compares the compiled programs, and the version 1 lines
-// where there are any, with the list's meaning.
+// TestProgramsMeanWhatTheListSays compares the compiled programs with the list's meaning.
 func TestProgramsMeanWhatTheListSays(t *testing.T) {
 	lists := 10_000
 	if testing.Short() {
@@ -142,7 +140,6 @@ func TestProgramsMeanWhatTheListSays(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	every := requests()
-	v1 := 0
 	for range lists {
 		list := randomList(r)
 		rules, err := parse(list)
@@ -155,10 +152,6 @@ func TestProgramsMeanWhatTheListSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines, err := p.V1()
-		if err == nil {
-			v1++
-		}
 		// A sample of the requests for each list, all of them over the run.
 		for range 100 {
 			q := every[r.IntN(len(every))]
@@ -166,53 +159,8 @@ func TestProgramsMeanWhatTheListSays(t *testing.T) {
 			if got := interpret(t, code, q); got != want {
 				t.Fatalf("%+v\n%+v: program says %v, the list %v", list, q, got, want)
 			}
-			// Version 1 may be stricter than the list: it wants one rule to grant
-			// a whole request. It must not be laxer.
-			if err == nil && kernelV1(t, lines, q) && !want {
-				t.Fatalf("%+v\n%+v: version 1 lines allow what the list denies", list, q)
-			}
 		}
 	}
-	if v1 < lists/20 {
-		t.Errorf("only %d of %d lists could be written for version 1", v1, lists)
-	}
-}
-
-// kernelV1 is what security/device_cgroup.c does with lines and then with a request.
-func kernelV1(t *testing.T, lines []Line, q request) bool {
-	t.Helper()
-	allowByDefault := true
-	exceptions := map[pattern]Access{}
-	for _, l := range lines {
-		if l.Value == "a" {
-			allowByDefault = l.Allow
-			clear(exceptions)
-			continue
-		}
-		one, restricted := parseList(l.Value)
-		if !restricted || len(one) != 1 {
-			t.Fatalf("bad line %q", l.Value)
-		}
-		for p, access := range one {
-			if l.Allow != allowByDefault {
-				exceptions[p] |= access
-			} else {
-				exceptions[p] &^= access
-			}
-		}
-	}
-	for p, access := range exceptions {
-		if !p.covers(pattern{q.kind, int64(q.major), int64(q.minor)}) {
-			continue
-		}
-		if allowByDefault && access&q.access != 0 {
-			return false
-		}
-		if !allowByDefault && q.access&^access == 0 {
-			return true
-		}
-	}
-	return allowByDefault
 }
 
 func n(v int64) *int64 { return &v }
@@ -310,73 +258,5 @@ func TestTooLong(t *testing.T) {
 	}
 	if _, err := p.Program(); !errors.Is(err, ErrTooLong) {
 		t.Errorf("Program = %v", err)
-	}
-}
-
-func TestV1(t *testing.T) {
-	p, err := NewPolicy([]specs.LinuxDeviceCgroup{{Access: "rwm"}, {Allow: true, Type: "c", Major: n(10), Minor: n(229), Access: "rw"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines, err := p.V1()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if lines[0] != (Line{Value: "a"}) {
-		t.Errorf("first line %+v", lines[0])
-	}
-	for _, want := range []string{"b *:* m", "c *:* m", "c 1:3 rwm", "c 136:* rwm", "c 10:229 mrw"} {
-		found := false
-		for _, l := range lines[1:] {
-			found = found || l.Allow && same(l.Value, want)
-		}
-		if !found {
-			t.Errorf("no line %q in %v", want, lines)
-		}
-	}
-	hole := []specs.LinuxDeviceCgroup{{Access: "rwm"}, {Allow: true, Type: "c", Major: n(4), Access: "rw"}, {Type: "c", Major: n(4), Minor: n(64), Access: "w"}}
-	if p, err = NewPolicy(hole); err != nil {
-		t.Fatal(err)
-	}
-	_, err = p.V1()
-	var bad *RuleError
-	if !errors.As(err, &bad) || bad.Field != "linux.resources.devices[2]" {
-		t.Errorf("an exception to an exception: %v", err)
-	}
-}
-
-// same compares lines whose access letters may be in any order.
-func same(a, b string) bool {
-	x, y := strings.Fields(a), strings.Fields(b)
-	p, err1 := parseAccess(x[2], "")
-	q, err2 := parseAccess(y[2], "")
-	return x[0] == y[0] && x[1] == y[1] && p == q && err1 == nil && err2 == nil
-}
-
-func TestV1Update(t *testing.T) {
-	p, err := NewPolicy([]specs.LinuxDeviceCgroup{{Access: "rwm"}, {Allow: true, Type: "b", Major: n(8), Minor: n(0), Access: "rw"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	full, err := p.V1()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list strings.Builder
-	for _, l := range full[1:] {
-		if !strings.HasPrefix(l.Value, "b 8:0") {
-			list.WriteString(l.Value + "\n")
-		}
-	}
-	list.WriteString("b 8:16 rwm\n")
-	lines, err := p.V1Update(list.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(lines) != 2 || !lines[0].Allow || !strings.HasPrefix(lines[0].Value, "b 8:0 ") || lines[1].Allow || lines[1].Value != "b 8:16 mrw" {
-		t.Errorf("%+v", lines)
-	}
-	if lines, err = p.V1Update("a *:* rwm\n"); err != nil || len(lines) != len(full) {
-		t.Errorf("from unrestricted: %v, %v", lines, err)
 	}
 }

@@ -1,6 +1,7 @@
 package devices
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,79 +16,237 @@ type Line struct {
 	Field string // JSON path of the entry in config.json, "" for a default
 }
 
-// V1 writes the policy for a version 1 cgroup, in whatever state that is. Version 1 knows
-// one rule for all devices and exceptions to it, no exceptions to exceptions: a list that
-// needs those is an error, as the kernel would take them and grant too much.
-func (p *Policy) V1() ([]Line, error) {
-	lines := []Line{{Allow: p.allow, Value: "a"}}
-	exceptions, err := p.exceptions()
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range exceptions {
-		for _, v := range r.lines() {
-			lines = append(lines, Line{Allow: r.allow, Value: v, Field: r.field})
-		}
-	}
-	return lines, nil
+// V1 is what a version 1 cgroup has to hold: one rule for all devices, and exceptions to
+// it. The kernel (security/device_cgroup.c) grants a request by one exception as a whole
+// where all is denied, and refuses it for any that it meets where all is allowed; there
+// are no exceptions to exceptions.
+type V1 struct {
+	allow      bool
+	exceptions map[pattern]exception
+
+	// WithoutMknod is set if mknod of devices that the list doesn't name had to be left
+	// out of what every container is allowed: the list denies it of some.
+	WithoutMknod bool
 }
 
-// exceptions returns the rules with access widened by what other rules grant to the same
-// devices: the version 1 kernel wants one rule to grant all of a request.
-func (p *Policy) exceptions() ([]rule, error) {
+type exception struct {
+	access Access
+	field  string
+}
+
+// V1 plans the policy for a version 1 cgroup. Whichever rule for all devices can be had with
+// exceptions of its kind alone is taken. A policy that needs both kinds, some devices
+// allowed and among these some denied, is an error that names the entry: the kernel would
+// take such lines in silence and enforce something else.
+func (p *Policy) V1() (*V1, error) {
+	plan, err := p.v1()
+	if err == nil || !slices.ContainsFunc(p.source, rule.isMknodOfAll) {
+		return plan, err
+	}
+	strict := simplify(slices.DeleteFunc(slices.Clone(p.source), rule.isMknodOfAll))
+	if plan, again := strict.v1(); again == nil {
+		plan.WithoutMknod = true
+		return plan, nil
+	}
+	return nil, err
+}
+
+// isMknodOfAll tells the default that allows to make any device node.
+func (r rule) isMknodOfAll() bool { return r.field == "" && r.pattern == everything }
+
+func (p *Policy) v1() (*V1, error) {
+	places := p.places()
+	plan, err := p.withDefault(p.allow, places)
+	if err == nil {
+		return plan, nil
+	}
+	if plan, other := p.withDefault(!p.allow, places); other == nil {
+		return plan, nil
+	}
+	return nil, err
+}
+
+// place is a set of devices that the policy speaks of, and what it says about those of
+// them that no narrower place has.
+type place struct {
+	pattern
+	access Access
+}
+
+// places returns the patterns of the rules for each type of device, and those that two of
+// them have in common: a list can treat no finer set differently. Wider ones come first.
+func (p *Policy) places() []place {
+	seen := make(map[pattern]bool)
+	var all []place
+	add := func(q pattern) {
+		if !seen[q] {
+			seen[q] = true
+			all = append(all, place{q, p.access(q)})
+		}
+	}
+	for _, kind := range [...]uint8{block, char} {
+		add(pattern{kind, wildcard, wildcard})
+		var majors, minors []int64 // that have a pattern for all of theirs
+		for _, r := range p.rules {
+			if r.kind != anyType && r.kind != kind || r.major > mostMajor || r.minor > mostMinor {
+				continue
+			}
+			switch {
+			case r.minor == wildcard:
+				majors = append(majors, r.major)
+			case r.major == wildcard:
+				minors = append(minors, r.minor)
+			}
+			add(pattern{kind, r.major, r.minor})
+		}
+		for _, major := range majors {
+			for _, minor := range minors {
+				if major != wildcard {
+					add(pattern{kind, major, minor})
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b place) int { return cmp.Compare(b.wildcards(), a.wildcards()) })
+	return all
+}
+
+// The largest numbers that a device can have (dev_t has 12 and 20 bits). A pattern with
+// larger ones matches none, and version 1 takes the largest of 32 bits for a wildcard.
+const (
+	mostMajor = 1<<12 - 1
+	mostMinor = 1<<20 - 1
+)
+
+func (p pattern) wildcards() (n int) {
+	if p.major == wildcard {
+		n++
+	}
+	if p.minor == wildcard {
+		n++
+	}
+	return n
+}
+
+// access is what the policy allows of a device that is in q and in no narrower place.
+func (p *Policy) access(q pattern) Access {
+	var a Access
+	if p.allow {
+		a = all
+	}
 	for _, r := range p.rules {
-		if r.allow == p.allow {
-			return nil, &RuleError{r.field, "cgroup v1 can't make an exception to what an earlier entry says of these devices; list each device by number, or use cgroup v2"}
+		if !r.covers(q) {
+			continue
+		}
+		if a &^= r.access; r.allow {
+			a |= r.access
 		}
 	}
-	rules := merge(p.rules)
-	for i := range rules {
-		for _, r := range rules {
-			if r.covers(rules[i].pattern) {
-				rules[i].access |= r.access
-			}
-		}
-	}
-	return rules, nil
+	return a
 }
 
-// V1Update returns the lines that lead from a cgroup's devices.list to the policy while its
-// processes run: what is new is allowed before what is gone is denied.
-func (p *Policy) V1Update(list string) ([]Line, error) {
-	now, restricted := parseList(list)
-	if p.allow || !restricted {
-		return p.V1() // the exceptions to "all is allowed" aren't shown, so none is kept
+// last returns the field of the last entry that gives devices in q, or takes from them,
+// some of the access.
+func (p *Policy) last(q pattern, allow bool, access Access) string {
+	for _, r := range slices.Backward(p.rules) {
+		if r.allow == allow && r.access&access != 0 && r.covers(q) && r.field != "" {
+			return r.field
+		}
 	}
-	rules, err := p.exceptions()
-	if err != nil {
-		return nil, err
+	return ""
+}
+
+// withDefault plans for one rule for all devices. Every exception has all that its devices
+// are excepted from, as the kernel wants one to grant all of a request.
+func (p *Policy) withDefault(allow bool, places []place) (*V1, error) {
+	plan := &V1{allow: allow, exceptions: make(map[pattern]exception)}
+	excepted := func(q place) Access {
+		if allow {
+			return all &^ q.access
+		}
+		return q.access
 	}
-	var lines []Line
-	for _, r := range rules {
-		for _, q := range r.split() {
-			if r.access&^now[q] != 0 {
-				lines = append(lines, Line{Allow: true, Value: format(q, r.access), Field: r.field})
+	var wide []place // those with wildcards: nothing else covers another place
+	for _, q := range places {
+		needed := excepted(q)
+		for _, w := range wide {
+			if !w.covers(q.pattern) {
+				continue
 			}
-			now[q] &^= r.access
+			if more := excepted(w) &^ excepted(q); more != 0 {
+				return nil, p.hole(w.pattern, q.pattern, allow, more)
+			}
+			if excepted(w) == excepted(q) {
+				needed = 0
+			}
+		}
+		if q.wildcards() > 0 {
+			wide = append(wide, q)
+		}
+		if needed != 0 {
+			plan.exceptions[q.pattern] = exception{needed, p.last(q.pattern, !allow, needed)}
 		}
 	}
-	gone := make([]string, 0, len(now))
-	for q, access := range now {
-		if access != 0 {
-			gone = append(gone, format(q, access))
-		}
+	return plan, nil
+}
+
+// hole is the error for devices that are treated as the rest is, inside a set of them that
+// isn't.
+func (p *Policy) hole(outer, inner pattern, allow bool, access Access) error {
+	verb := "deny"
+	if allow {
+		verb = "allow"
 	}
-	slices.Sort(gone)
-	for _, v := range gone {
-		lines = append(lines, Line{Value: v})
+	field := cmp.Or(p.last(inner, allow, access), p.last(outer, !allow, access), "linux.resources.devices")
+	return &RuleError{field, fmt.Sprintf(
+		"cgroup v1 can't %s %s of %s alone among %s, where it is the other way round: it has no exceptions to exceptions; list each device by number, or use cgroup v2",
+		verb, access, name(inner), name(outer))}
+}
+
+// Lines returns the writes that bring a cgroup from whatever it holds to the plan.
+func (v *V1) Lines() []Line {
+	lines := []Line{{Allow: v.allow, Value: "a"}}
+	for _, q := range sortedPatterns(v.exceptions) {
+		e := v.exceptions[q]
+		lines = append(lines, Line{Allow: !v.allow, Value: format(q, e.access), Field: e.field})
 	}
-	return lines, nil
+	return lines
+}
+
+// sortedPatterns puts wider patterns first, which the kernel searches first.
+func sortedPatterns[V any](m map[pattern]V) []pattern {
+	list := make([]pattern, 0, len(m))
+	for q := range m {
+		list = append(list, q)
+	}
+	slices.SortFunc(list, func(a, b pattern) int {
+		return cmp.Or(cmp.Compare(b.wildcards(), a.wildcards()), cmp.Compare(a.kind, b.kind), cmp.Compare(a.major, b.major), cmp.Compare(a.minor, b.minor))
+	})
+	return list
+}
+
+func format(p pattern, access Access) string { return name(p) + " " + access.String() }
+
+// name writes a pattern of one type as version 1 does.
+func name(p pattern) string {
+	kind := "b "
+	if p.kind == char {
+		kind = "c "
+	}
+	return kind + number(p.major) + ":" + number(p.minor)
+}
+
+func number(n int64) string {
+	if n == wildcard {
+		return "*"
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // parseList reads devices.list. restricted is false where all is allowed by default; the
 // exceptions to that aren't shown.
-func parseList(list string) (allowed map[pattern]Access, restricted bool) {
-	allowed = make(map[pattern]Access)
+func parseList(list string) (exceptions map[pattern]exception, restricted bool) {
+	exceptions = make(map[pattern]exception)
 	for line := range strings.Lines(list) {
 		f := strings.Fields(line)
 		if len(f) != 3 {
@@ -111,39 +270,7 @@ func parseList(list string) (allowed map[pattern]Access, restricted bool) {
 		if err != nil {
 			continue
 		}
-		allowed[p] = access
+		exceptions[p] = exception{access: access}
 	}
-	return allowed, true
-}
-
-// split spells out a rule about both kinds of devices: "a" in a version 1 line means all
-// devices whatever else it says.
-func (p pattern) split() []pattern {
-	if p.kind != anyType {
-		return []pattern{p}
-	}
-	return []pattern{{block, p.major, p.minor}, {char, p.major, p.minor}}
-}
-
-func (r rule) lines() []string {
-	var lines []string
-	for _, p := range r.split() {
-		lines = append(lines, format(p, r.access))
-	}
-	return lines
-}
-
-func format(p pattern, access Access) string {
-	kind := 'b'
-	if p.kind == char {
-		kind = 'c'
-	}
-	return fmt.Sprintf("%c %s:%s %v", kind, number(p.major), number(p.minor), access)
-}
-
-func number(n int64) string {
-	if n == wildcard {
-		return "*"
-	}
-	return strconv.FormatInt(n, 10)
+	return exceptions, true
 }
