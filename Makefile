@@ -36,7 +36,7 @@ export GOFLAGS += -buildvcs=false
 
 BUILD_PACKAGES := gcc libc6-dev binutils musl-tools pkg-config libseccomp-dev
 RUN_PACKAGES   := busybox-static
-TEST_PACKAGES  := $(RUN_PACKAGES) strace iproute2 mmdebstrap
+TEST_PACKAGES  := $(RUN_PACKAGES) strace iproute2 libcap2-bin mmdebstrap
 DEBIAN_ROOTFS  ?= /var/tmp/davit-test-cache/bookworm
 BENCH_PACKAGES := $(RUN_PACKAGES) crun runc hyperfine jq
 

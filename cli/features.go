@@ -52,7 +52,7 @@ func allFeatures() *features.Features {
 			IntelRdt:        &features.IntelRdt{Enabled: new(false), Schemata: new(false), Monitoring: new(false)},
 			MemoryPolicy:    memoryPolicies(),
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: new(false)}},
-			NetDevices:      &features.NetDevices{Enabled: new(false)},
+			NetDevices:      &features.NetDevices{Enabled: new(true)},
 		},
 		Annotations: map[string]string{annotationVersion: v, annotationCommit: c},
 		// Those that davit looks at.

@@ -9,6 +9,7 @@ import (
 
 	"davit/cgroups"
 	"davit/libcontainer/bundle"
+	"davit/libcontainer/netdevice"
 	"davit/libcontainer/plan"
 	"davit/libcontainer/process"
 	"davit/libcontainer/state"
@@ -25,6 +26,8 @@ type boot struct {
 	bundle *bundle.Bundle
 	dir    *state.Dir
 
+	devices *netdevice.Moved // those that are in the container, until it is sure to exist
+
 	made       bool // the cgroups are made
 	hooksBegun bool // so poststop is due
 }
@@ -36,6 +39,7 @@ func (rt *Runtime) boot(id string, opts *CreateOptions, park, detach bool) (*boo
 		b.undo()
 		return nil, err
 	}
+	b.keepDevices()
 	return b, nil
 }
 
@@ -255,6 +259,9 @@ func (b *boot) cloned() error {
 			return err
 		}
 	}
+	if err := b.moveDevices(); err != nil {
+		return err
+	}
 	// A process that isn't recorded doesn't outlive us: it still waits for the next phase.
 	b.joined = true
 	return b.save()
@@ -280,6 +287,7 @@ func (b *boot) waiting(nsenter.Token) error { return b.runCreateHooks() }
 
 // undo leaves the host as if nothing had been tried (runtime.md, Errors).
 func (b *boot) undo() {
+	b.returnDevices()
 	b.abandon()
 	if b.cgroup != nil {
 		if b.made {

@@ -72,7 +72,7 @@ const (
 )
 
 // isaVersion is a digest of the instruction set: a stage built from another one refuses the plan.
-const isaVersion = 0xb5dc68b4
+const isaVersion = 0xb881e9ae
 
 // Token names something that the stage waits for davit to do.
 type Token uint32
@@ -82,6 +82,7 @@ const (
 	TokenCgroupJoined
 	TokenHooksRun
 	TokenStart
+	TokenDevicesMoved
 )
 
 func (v Token) String() string {
@@ -94,6 +95,8 @@ func (v Token) String() string {
 		return "hooks-run"
 	case TokenStart:
 		return "start"
+	case TokenDevicesMoved:
+		return "devices-moved"
 	}
 	return "unknown"
 }

@@ -69,6 +69,7 @@ func goldens() []golden {
 		{name: "no-process", patch: `{"process": null}`},
 		{name: "no-mount-namespace", patch: `{` + noTerminal + `, "root": {"readonly": false}, "mounts": null, "hostname": null, "linux": {"namespaces": [{"type": "pid"}], "maskedPaths": null, "readonlyPaths": null}}`},
 		{name: "no-linux", patch: `{` + noTerminal + `, "root": {"readonly": false}, "mounts": null, "hostname": null, "linux": null}`},
+		{name: "net-devices", patch: `{` + noTerminal + `, "hooks": {"createRuntime": [{"path": "/h"}]}, "linux": {"netDevices": {"eth9": {"name": "eth%d"}}, "sysctl": {"net.ipv4.conf.eth0.forwarding": "1"}}}`},
 		{name: "devices", patch: `{"linux": {` + devices + `}}`},
 		{name: "devices-user", patch: `{` + noTerminal + `, "linux": {` + withUser + `, ` + devices + `}}`},
 		{name: "devices-bound-dev", patch: `{"mounts": [{"destination": "/dev", "source": "/dev", "options": ["rbind"]}], "linux": {` + devices + `}}`},

@@ -197,7 +197,7 @@ const full = `{"hostname": "h", "domainname": "d", "root": {"readonly": true}, "
 	"rlimits": [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]},
 	"linux": {"namespaces": [` + allNew + `, {"type": "user"}, {"type": "time"}, {"type": "cgroup"}], "timeOffsets": {"boottime": {"secs": 1}},
 	"uidMappings": [{"containerID": 0, "hostID": 1, "size": 9}], "gidMappings": [{"containerID": 0, "hostID": 1, "size": 9}],
-	"devices": [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}], "sysctl": {"net.x": "1"}, "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"},
+	"devices": [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}], "netDevices": {"eth0": {}}, "sysctl": {"net.x": "1"}, "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"},
 	"rootfsPropagation": "shared", "maskedPaths": ["/m"], "readonlyPaths": ["/r"], "mountLabel": "l", "personality": {"domain": "LINUX"}, "memoryPolicy": {"mode": "MPOL_LOCAL", "nodes": ""}}}`
 
 // Every member of the configuration is either compiled, and then an instruction
@@ -215,7 +215,7 @@ func TestFields(t *testing.T) {
 		"process.commandLine": elsewhere, "process.execCPUAffinity": elsewhere, // Windows; not for a container's first process
 		"linux.uidMappings": "linux.uidMappings", "linux.gidMappings": "linux.uidMappings", "linux.sysctl": `linux.sysctl["net.x"]`,
 		"linux.resources": elsewhere, "linux.cgroupsPath": elsewhere, "linux.namespaces": "linux.namespaces", "linux.devices": "linux.devices[0]",
-		"linux.netDevices": elsewhere, "linux.intelRdt": elsewhere, // refused, see TestRefused
+		"linux.netDevices": "linux.netDevices", "linux.intelRdt": elsewhere, // refused, see TestRefused
 		"linux.seccomp": "linux.seccomp", "linux.rootfsPropagation": "linux.rootfsPropagation", "linux.maskedPaths": "linux.maskedPaths[0]",
 		"linux.readonlyPaths": "linux.readonlyPaths[0]", "linux.mountLabel": "linux.maskedPaths[0]", "linux.personality": "linux.personality",
 		"linux.memoryPolicy": "linux.memoryPolicy", "linux.timeOffsets": "linux.namespaces[6]",
@@ -251,7 +251,7 @@ func TestRefused(t *testing.T) {
 		patch, field string
 		facts        func() Facts
 	}{
-		"netDevices":       {`{"linux": {"netDevices": {"eth0": {}}}}`, "linux.netDevices", nil},
+		"netDevices":       {`{"linux": {"netDevices": {"eth0": {}}, "namespaces": [{"type": "mount"}, {"type": "uts"}]}}`, "linux.netDevices", nil},
 		"intelRdt":         {`{"linux": {"intelRdt": {}}}`, "linux.intelRdt", nil},
 		"mount label":      {`{"linux": {"mountLabel": "x"}}`, "linux.mountLabel", nil},
 		"process label":    {`{"process": {"selinuxLabel": "x"}}`, "process.selinuxLabel", nil},

@@ -75,7 +75,23 @@ func (c *compiler) prepare() error {
 	c.workingDirectory()
 	c.homeDirectory()
 	c.hooks()
+	if err := c.netDevices(); err != nil {
+		return err
+	}
 	return c.sysctls()
+}
+
+// netDevices waits for the devices that davit moves beside the stage: sysctls may be about them.
+func (c *compiler) netDevices() error {
+	if len(c.linux.NetDevices) == 0 {
+		return nil
+	}
+	const field = "linux.netDevices"
+	if !c.ns.has(unix.CLONE_NEWNET) {
+		return &Error{field, "there is no network namespace to move devices to", `add {"type": "network"} to linux.namespaces`}
+	}
+	c.add(field, nsenter.Wait{Token: uint64(nsenter.TokenDevicesMoved)})
+	return nil
 }
 
 // RootfsMountNeeded tells whether the mount that holds the rootfs stays shared

@@ -187,7 +187,7 @@ var Ops = []Op{
 }
 
 // Tokens are the things that the stage waits for davit to do.
-var Tokens = []string{"Mapped", "CgroupJoined", "HooksRun", "Start"}
+var Tokens = []string{"Mapped", "CgroupJoined", "HooksRun", "Start", "DevicesMoved"}
 
 // Files are the files of the container that davit asks for.
 var Files = []string{"PtyMaster", "Passwd", "Group"}

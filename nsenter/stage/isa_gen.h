@@ -9,7 +9,7 @@
 #define PATH_SIZE 512
 #define HEAD_SIZE 2048
 /* A digest of the instruction set: a plan made for another one is refused. */
-#define ISA_VERSION 0xb5dc68b4u
+#define ISA_VERSION 0xb881e9aeu
 
 enum op {
 	OP_OOM_SCORE = 1,
@@ -75,6 +75,7 @@ enum token {
 	TOKEN_CGROUP_JOINED = 1,
 	TOKEN_HOOKS_RUN = 2,
 	TOKEN_START = 3,
+	TOKEN_DEVICES_MOVED = 4,
 };
 
 enum file_kind {
