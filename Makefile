@@ -38,7 +38,7 @@ BUILD_PACKAGES := gcc libc6-dev binutils musl-tools pkg-config libseccomp-dev
 RUN_PACKAGES   := busybox-static
 TEST_PACKAGES  := $(RUN_PACKAGES) strace iproute2 libcap2-bin mmdebstrap
 DEBIAN_ROOTFS  ?= /var/tmp/davit-test-cache/bookworm
-BENCH_PACKAGES := $(RUN_PACKAGES) crun runc hyperfine jq
+BENCH_PACKAGES := $(RUN_PACKAGES) crun runc
 
 .PHONY: all davit run test unit lint bench fuzz install uninstall clean generate help packages-%
 all: davit  ## build ./davit (the default)
@@ -85,8 +85,15 @@ fuzz: $(STAGE)  ## every fuzz target for FUZZTIME=30s each
 		done; done
 	DAVIT_FUZZ_SECONDS=$$(echo $(FUZZTIME) | tr -dc 0-9) $(GO) test -count=1 -v -run DecoderUnderSanitizers ./nsenter
 
-bench: davit packages-bench  ## davit beside crun and runc
-	tests/bench/run.sh $(CURDIR)/davit
+ROUNDS ?= 100
+bench: davit packages-bench  ## davit beside crun, runc and a bare C program; BASE=REV adds another davit, ONLY=run picks cases
+	@mkdir -p bin
+	$(CC) -O2 -static -Wall -Wextra -o bin/floor tests/bench/floor/floor.c
+	$(CC) -O2 -static -Wall -Wextra -o bin/peak tests/bench/peak/peak.c
+	$(GO) build -o bin/bench ./tests/bench
+	@[ -z "$(BASE)" ] || { rm -rf bin/base && mkdir -p bin/base && git archive $(BASE) | tar -x -C bin/base && $(MAKE) -s -C bin/base davit; }
+	bin/bench -davit ./davit -base "$(if $(BASE),$(CURDIR)/bin/base/davit)" -floor $(CURDIR)/bin/floor -peak $(CURDIR)/bin/peak \
+		-rounds $(ROUNDS) -only "$(ONLY)" -json bin/bench.json -svg bin/bench.svg
 
 generate:  ## what is generated: the twins of the instruction set, the decoders of JSON, manual pages and completions
 	$(GO) generate ./nsenter/isa ./libcontainer/specjson ./docs/man
