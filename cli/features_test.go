@@ -73,7 +73,7 @@ func explainBundle(t *testing.T, change func(*specs.Spec)) (*libcontainer.Explan
 // TestMountOptions compares the list with what the compiler takes, over all the options that config.md has a meaning for.
 func TestMountOptions(t *testing.T) {
 	listed := mountOptions()
-	all := append(slices.Clone(listed), "idmap", "ridmap", "tmpcopyup", "nothing-of-the-kind")
+	all := append(slices.Clone(listed), "idmap", "ridmap", "nothing-of-the-kind")
 	for _, opt := range all {
 		m := specs.Mount{Destination: "/x", Type: "tmpfs", Source: "tmpfs", Options: []string{opt}}
 		switch {

@@ -159,7 +159,7 @@ func TestEmptyOperands(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := decodePlan(t, plan)
-	if want := []any{"", "", "", []string(nil), uint64(0), uint64(0), uint64(0), uint64(0)}; !reflect.DeepEqual(d[0].args, want) {
+	if want := []any{"", "", "", []string(nil), uint64(0), uint64(0), uint64(0), uint64(0), uint64(0)}; !reflect.DeepEqual(d[0].args, want) {
 		t.Errorf("mount: %v, want %v", d[0].args, want)
 	}
 	if b := d[1].args[2].([]byte); len(b) != 0 {

@@ -72,7 +72,7 @@ const (
 )
 
 // isaVersion is a digest of the instruction set: a stage built from another one refuses the plan.
-const isaVersion = 0xb881e9ae
+const isaVersion = 0x6d9cb9f2
 
 // Token names something that the stage waits for davit to do.
 type Token uint32
@@ -436,7 +436,7 @@ func (o Rootfs) Args() []Arg {
 	}
 }
 
-// Mount makes a new mount by fsopen(2)/fsmount(2) and attaches it to Target. Attr are MOUNT_ATTR_* flags, Super MS_* flags of the superblock, Propagation MS_* flags.
+// Mount makes a new mount by fsopen(2)/fsmount(2) and attaches it to Target. Attr are MOUNT_ATTR_* flags, Super MS_* flags of the superblock, Propagation MS_* flags. Keep says what a new tmpfs takes over from a directory that it hides: 1 its mode, 2 its owner, 4 its content.
 type Mount struct {
 	Target      string
 	Type        string
@@ -446,6 +446,7 @@ type Mount struct {
 	Super       uint64
 	Propagation uint64
 	NoSymlinks  uint64
+	Keep        uint64
 }
 
 // Word is the instruction's name in explanations and errors.
@@ -461,6 +462,7 @@ func (o Mount) encode(e *encoder) {
 	e.num(o.Super)
 	e.num(o.Propagation)
 	e.num(o.NoSymlinks)
+	e.num(o.Keep)
 }
 
 // Args lists the operands.
@@ -474,6 +476,7 @@ func (o Mount) Args() []Arg {
 		{"super", o.Super, ShowMSFlags},
 		{"propagation", o.Propagation, ShowMSFlags},
 		{"nosymlinks", o.NoSymlinks, ShowBool},
+		{"keep", o.Keep, ShowDec},
 	}
 }
 

@@ -26,8 +26,8 @@ func (c *compiler) mount(field string, i int, m *specs.Mount) error {
 	switch {
 	case o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0:
 		return fail(field, "idmapped mounts are not supported by this version of davit")
-	case o.copyUp:
-		return fail(field, "option tmpcopyup is not supported by this version of davit")
+	case o.copyUp && (o.bind || o.remount || m.Type != "tmpfs"):
+		return fail(field, "option tmpcopyup is for a new tmpfs only")
 	case o.mixed:
 		return fail(field, "more than one kind of propagation is not supported by this version of davit")
 	case insideRoot(m.Destination) == "/":
@@ -107,11 +107,18 @@ func (c *compiler) newMount(field string, i int, m *specs.Mount, o *mountOptions
 		// Where /proc or /sys is a link, the mount would end up in a place of the image's choice.
 		op.NoSymlinks = 1
 	}
+	if m.Type == "tmpfs" {
+		op.Keep = c.keep(field, o.copyUp, op.Options)
+	}
+	last := nsenter.Instr{Field: field, Op: nsenter.Remount{Target: m.Destination, Flags: unix.MS_BIND | o.own.msFlags()}}
+	filled := o.own.readOnly() && op.Keep != 0 // which can't be done to a read-only mount
 	switch {
 	case !o.own.readOnly():
 	case c.readOnlyLast(i, m):
 		op.Attr &^= unix.MOUNT_ATTR_RDONLY
-		c.late = append(c.late, nsenter.Instr{Field: field, Op: nsenter.Remount{Target: m.Destination, Flags: unix.MS_BIND | o.own.msFlags()}})
+		c.late, filled = append(c.late, last), false
+	case filled:
+		op.Attr &^= unix.MOUNT_ATTR_RDONLY
 	case ownSuperblock(m.Type):
 		op.Super |= unix.MS_RDONLY
 	}
@@ -119,6 +126,37 @@ func (c *compiler) newMount(field string, i int, m *specs.Mount, o *mountOptions
 		op.Options = append(op.Options[:len(op.Options):len(op.Options)], "context="+label)
 	}
 	c.add(field, op)
+	if filled {
+		c.plan.World = append(c.plan.World, last)
+	}
+}
+
+// What a new tmpfs takes over from the directory in whose place it is mounted.
+const (
+	keepMode = 1 << iota
+	keepOwner
+	keepContent
+)
+
+// keep chooses what a tmpfs takes over: with tmpcopyup all of it, and the mode
+// always, because an image's directory says who may write there. Options that
+// set an owner or mode go first.
+func (c *compiler) keep(field string, copyUp bool, options []string) uint64 {
+	keep := uint64(keepMode)
+	if copyUp {
+		// The content is paid for by the container's memory limit.
+		c.cgroupJoined(field)
+		keep |= keepOwner | keepContent
+	}
+	for _, opt := range options {
+		switch key, _, _ := strings.Cut(opt, "="); key {
+		case "mode":
+			keep &^= keepMode
+		case "uid", "gid":
+			keep &^= keepOwner
+		}
+	}
+	return keep
 }
 
 // ownSuperblock tells whether a mount of this type makes a filesystem of its

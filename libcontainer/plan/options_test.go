@@ -121,7 +121,8 @@ func TestRefusedMounts(t *testing.T) {
 	}{
 		{bind("idmap"), rootFacts(), "idmapped"},
 		{specs.Mount{Destination: "/x", Source: "/y", Options: []string{"bind"}, UIDMappings: []specs.LinuxIDMapping{{Size: 1}}}, rootFacts(), "idmapped"},
-		{tmpfs("tmpcopyup"), rootFacts(), "tmpcopyup"},
+		{bind("tmpcopyup"), rootFacts(), "tmpcopyup"},
+		{tmpfs("tmpcopyup", "remount"), rootFacts(), "tmpcopyup"},
 		{tmpfs("slave", "shared"), rootFacts(), "propagation"},
 		{at(tmpfs(), "/"), rootFacts(), "root directory"},
 		{at(bind(), "/a/.."), rootFacts(), "root directory"},
@@ -171,12 +172,14 @@ func TestReadOnlyLast(t *testing.T) {
 			p, _ := compile(t, input(spec))
 			var last []string
 			late := false
-			for _, in := range p.World {
+			for i, in := range p.World {
 				switch op := in.Op.(type) {
 				case nsenter.SendFile:
 					late = true
 				case nsenter.Mount:
-					if kept := op.Attr&ro != 0; kept != (slices.Contains(c.mounts[index(t, in.Field)].Options, "ro") && !slices.Contains(c.last, op.Target)) && name != "writable" && name != "nested" {
+					// At once: by itself, or right after it has taken over the directory's mode.
+					next, _ := p.World[i+1].Op.(nsenter.Remount)
+					if kept := op.Attr&ro != 0 || next.Target == op.Target; kept != (slices.Contains(c.mounts[index(t, in.Field)].Options, "ro") && !slices.Contains(c.last, op.Target)) && name != "writable" && name != "nested" {
 						t.Errorf("%s is mounted read-only: %t", op.Target, kept)
 					}
 				case nsenter.Remount:

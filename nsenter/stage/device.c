@@ -6,7 +6,7 @@
 #define TIOCGPTPEER_ 0x5441
 #define TIOCSWINSZ_ 0x5414
 
-static u64 kernel_dev(u64 device)
+u64 kernel_dev(u64 device)
 {
 	u64 major = device >> 32, minor = (u32)device;
 

@@ -9,7 +9,7 @@
 #define PATH_SIZE 512
 #define HEAD_SIZE 2048
 /* A digest of the instruction set: a plan made for another one is refused. */
-#define ISA_VERSION 0xb881e9aeu
+#define ISA_VERSION 0x6d9cb9f2u
 
 enum op {
 	OP_OOM_SCORE = 1,
@@ -149,6 +149,7 @@ enum {
 	MOUNT_SUPER,
 	MOUNT_PROPAGATION,
 	MOUNT_NO_SYMLINKS,
+	MOUNT_KEEP,
 };
 enum {
 	BIND_TARGET,
@@ -313,7 +314,7 @@ static const unsigned char op_kinds[OP_END][MAX_ARGS] = {
 	[OP_KEYRING] = { KIND_STR, KIND_STR },
 	[OP_PROPAGATION] = { KIND_STR, KIND_NUM },
 	[OP_ROOTFS] = { KIND_STR, KIND_NUM },
-	[OP_MOUNT] = { KIND_STR, KIND_STR, KIND_STR, KIND_LIST, KIND_NUM, KIND_NUM, KIND_NUM, KIND_NUM },
+	[OP_MOUNT] = { KIND_STR, KIND_STR, KIND_STR, KIND_LIST, KIND_NUM, KIND_NUM, KIND_NUM, KIND_NUM, KIND_NUM },
 	[OP_BIND] = { KIND_STR, KIND_STR, KIND_SLOT, KIND_NUM, KIND_NUM, KIND_NUM, KIND_NUM, KIND_NUM, KIND_NUM },
 	[OP_REMOUNT] = { KIND_STR, KIND_NUM, KIND_STR, KIND_NUM },
 	[OP_MKDIR] = { KIND_STR, KIND_NUM },

@@ -256,7 +256,7 @@ void do_mount(struct stage *s)
 	u64 super = num(s, MOUNT_SUPER);
 	u32 count;
 	const char *option = list(s, MOUNT_OPTIONS, &count);
-	int mnt, fits = str_len(str(s, MOUNT_SOURCE)) <= FSCONFIG_STRING_MAX;
+	int mnt, target, fits = str_len(str(s, MOUNT_SOURCE)) <= FSCONFIG_STRING_MAX;
 
 	for (; count; count--, option = next(option))
 		fits &= str_len(option) <= FSCONFIG_STRING_MAX;
@@ -265,7 +265,12 @@ void do_mount(struct stage *s)
 		return;
 	}
 	mnt = make_mount(s, &super);
-	attach(s, mnt, mount_target(s));
+	target = num(s, MOUNT_KEEP) ? root_open(s, str(s, MOUNT_TARGET), O_PATH | O_DIRECTORY, 0) : -ENOENT;
+	if (target >= 0)
+		copy_up(s, target, mnt, (u32)num(s, MOUNT_KEEP));
+	else
+		target = mount_target(s);
+	attach(s, mnt, target);
 	if (super) /* such as MS_I_VERSION: known to mount(2) only */
 		check(s, "remount", mount_fd(0, mnt, 0, MS_REMOUNT_ | num(s, MOUNT_SUPER) | ms_flags(num(s, MOUNT_ATTR)), 0));
 	set_propagation(s, mnt, num(s, MOUNT_PROPAGATION));

@@ -160,6 +160,11 @@ void do_pty(struct stage *s);
 void do_send_file(struct stage *s);
 void attach(struct stage *s, int mnt, int target);
 
+/* copy.c: what a new tmpfs takes over from the directory that it hides */
+enum { COPY_MODE = 1, COPY_OWNER = 2, COPY_CONTENT = 4 };
+void copy_up(struct stage *s, int from, int mnt, u32 what);
+u64 kernel_dev(u64 device);
+
 void do_session(struct stage *s);
 void do_rlimit(struct stage *s);
 void do_bounding(struct stage *s);

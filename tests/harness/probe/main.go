@@ -29,9 +29,24 @@ func main() {
 		hunt(args)
 	case "groups":
 		groups()
+	case "xattr":
+		xattr(args)
 	default:
 		fatal("unknown command " + os.Args[1])
 	}
+}
+
+// xattr prints an extended attribute: xattr FILE NAME.
+func xattr(args []string) {
+	if len(args) != 2 {
+		fatal("xattr FILE NAME")
+	}
+	value := make([]byte, 256)
+	n, err := unix.Lgetxattr(args[0], args[1], value)
+	if err != nil {
+		fatal(args[1] + ": " + err.Error())
+	}
+	fmt.Printf("%q\n", value[:n])
 }
 
 func fatal(text string) {
