@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	urfave "github.com/urfave/cli/v3"
+
+	"davit/libcontainer/bundle"
 )
 
 // updateFlags are the limits as they were written; "" leaves one as it is.
@@ -193,16 +194,16 @@ func readResources(file string) (*specs.LinuxResources, error) {
 		}
 		defer r.Close()
 	}
-	raw, err := io.ReadAll(io.LimitReader(r, maxResources))
+	raw, err := io.ReadAll(io.LimitReader(r, maxResources+1))
+	if err == nil && len(raw) > maxResources {
+		err = fmt.Errorf("%s is larger than %d bytes", file, maxResources)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--resources: %w", err)
 	}
-	var res specs.LinuxResources
-	if err := json.Unmarshal(raw, &res); err != nil {
-		if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return nil, fmt.Errorf("--resources %s: linux.resources.%s: a JSON %s is not a value for it", file, kind.Field, kind.Value)
-		}
+	res, err := bundle.ParseResources(raw)
+	if err != nil {
 		return nil, fmt.Errorf("--resources %s: %w", file, err)
 	}
-	return &res, nil
+	return res, nil
 }

@@ -112,10 +112,10 @@ func TestReadResources(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                            "unexpected end of JSON input",
 		"{} {}":                       "after top-level value",
-		"[]":                          "a JSON array",
-		`{"memory":{"limit":"512M"}}`: "linux.resources.memory.limit: a JSON string",
-		`{"pids":{"limit":1.5}}`:      "linux.resources.pids.limit: a JSON number 1.5",
-		`{"blockIO":{"weight":-1}}`:   "linux.resources.blockIO.weight",
+		"[]":                          "linux.resources: ",
+		`{"memory":{"limit":"512M"}}`: "linux.resources.memory.limit: ",
+		`{"pids":{"limit":1.5}}`:      "linux.resources.pids.limit: ",
+		`{"blockIO":{"weight":5}}`:    "linux.resources.blockIO.weight: must be from 10 to 1000",
 	} {
 		if res, err := read(text); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %+v, %v", text, res, err)

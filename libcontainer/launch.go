@@ -173,13 +173,26 @@ func (l *launch) died() error {
 	}
 	ws, err := reap(l.pid)
 	l.pid = 0
-	if err == nil && ws.Signaled() && ws.Signal() == unix.SIGKILL && l.kind == "setns" {
-		return errors.New("the process was killed before its exec (possibly OOM-killed)")
-	}
-	if err == nil && ws.Signaled() && ws.Signal() == unix.SIGKILL {
-		return errors.New("container init was OOM-killed (memory limit too low?)")
+	if err == nil && ws.Signaled() {
+		return l.killed(ws.Signal())
 	}
 	return fmt.Errorf("the container's process ended before its exec, with status %d", process.ExitCode(ws))
+}
+
+// killed tells an out-of-memory kill, whose phrases engines know, from anybody else's: the
+// kernel counts the former, be they for the container's limit or for the host's want.
+func (l *launch) killed(sig unix.Signal) error {
+	oom := false
+	if stats, err := l.cgroup.Stats(); err == nil && sig == unix.SIGKILL {
+		oom = stats.Memory.Events["oom_kill"] > 0
+	}
+	switch {
+	case oom && l.kind == "setns":
+		return errors.New("the process was killed before its exec (possibly OOM-killed)")
+	case oom:
+		return errors.New("container init was OOM-killed (memory limit too low?)")
+	}
+	return fmt.Errorf("the container's process was killed before its exec, by %s from outside", unix.SignalName(sig))
 }
 
 func (l *launch) received(f nsenter.File) error {
