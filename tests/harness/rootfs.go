@@ -60,8 +60,8 @@ var applets = strings.Fields(`[ ash awk basename cat chmod chown chrt cp cut dat
 	readlink realpath renice rm rmdir route sed seq setsid sh sleep sort stat stty sync tail tee test timeout touch tr true tty uname
 	umount unshare uptime usleep wc wget which whoami xargs yes`)
 
-// copyRootfs makes a rootfs of its own for one bundle. The busybox binary is shared.
-func copyRootfs(t testing.TB, to string) {
+// CopyRootfs makes a rootfs for one bundle. The busybox binary is shared.
+func CopyRootfs(t testing.TB, to string) {
 	t.Helper()
 	template, err := suite.rootfs()
 	if errors.Is(err, errNoBusybox) {

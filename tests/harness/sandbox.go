@@ -42,7 +42,7 @@ func New(t testing.TB, edits ...Edit) *Sandbox {
 			t.Fatal(err)
 		}
 	}
-	copyRootfs(t, s.Rootfs)
+	CopyRootfs(t, s.Rootfs)
 	Binary(t)
 	s.Edit(edits...)
 	s.before = s.HostState()

@@ -1,0 +1,195 @@
+package security
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"davit/tests/harness"
+)
+
+// racer is a configuration, and what somebody who shares the rootfs exchanges while a container is made from it.
+type racer struct {
+	name string
+	// swap lists directories of the rootfs, each exchanged with a link that points outside.
+	swap  []string
+	edits []harness.Edit
+	// mounts lists sources of mounts that a container which could be made has to have in view:
+	// one that is elsewhere is outside of its root.
+	mounts []string
+}
+
+// raceRounds is how many containers are made of each racer; there are ten of them.
+const raceRounds = 60
+
+func tmpfs(at, source string) harness.Edit {
+	return harness.Mount(specs.Mount{Destination: at, Type: "tmpfs", Source: source})
+}
+
+func bind(at, source string) harness.Edit {
+	return harness.Mount(specs.Mount{Destination: at, Source: source, Options: []string{"bind"}})
+}
+
+// Somebody who shares a volume exchanges a directory and a link while davit mounts what is below.
+func TestCVE_2021_30465(t *testing.T) {
+	race(t, &racer{swap: []string{"/volume/dir"}, mounts: []string{"racer1", "racer2", "racer3"},
+		edits: []harness.Edit{tmpfs("/volume/dir/made/deep", "racer1"), tmpfs("/volume/dir", "racer2"), tmpfs("/volume/dir/below", "racer3"), bind("/volume/dir/sub", "/proc/self/fdinfo")}})
+}
+
+// The same while davit makes the directories and files that mounts and nodes go on.
+func TestCVE_2024_45310(t *testing.T) {
+	race(t, &racer{swap: []string{"/nodes", "/files", "/job"}, mounts: []string{"racer"},
+		edits: []harness.Edit{node("/nodes/below/a/b"), bind("/files/below/c/d", "/proc/version"), tmpfs("/job/below/e", "racer"),
+			func(c *specs.Spec) { c.Process.Cwd = "/job/below/f/g" }}})
+}
+
+// Everything else that davit touches below a rootfs, exchanged while it does.
+func TestRacingSwappers(t *testing.T) {
+	for _, r := range []racer{
+		{name: "devices in the image's /dev", swap: []string{"/dev", "/dev/below"}, edits: append(withoutDev(), node("/dev/below/x"))},
+		{name: "proc and sys", swap: []string{"/proc", "/sys"}},
+		{name: "masked and read-only paths", swap: []string{"/hidden", "/fixed"}, edits: []harness.Edit{func(c *specs.Spec) {
+			c.Linux.MaskedPaths = append(c.Linux.MaskedPaths, "/hidden/sub", "/hidden/file", "/hidden")
+			c.Linux.ReadonlyPaths = append(c.Linux.ReadonlyPaths, "/fixed/sub", "/fixed/file", "/fixed")
+		}}},
+		{name: "working directory and passwd", swap: []string{"/job", "/etc"}, edits: []harness.Edit{func(c *specs.Spec) { c.Process.Cwd = "/job/sub" }}},
+		{name: "cgroups", swap: []string{"/sys", "/sys/fs"}, edits: []harness.Edit{harness.WithoutMount("/sys")}},
+		{name: "parents of parents", swap: []string{"/a/b", "/a/b/c"}, mounts: []string{"racer1", "racer2"},
+			edits: []harness.Edit{tmpfs("/a/b/c/../../b/c/m", "racer1"), tmpfs("/a/b/../b/c/../n", "racer2")}},
+		{name: "terminal", swap: []string{"/dev", "/dev/pts"}, edits: []harness.Edit{terminal, harness.WithoutMount("/dev"), harness.WithoutMount("/dev/shm"), harness.WithoutMount("/dev/mqueue")}},
+		{name: "bound devices", swap: []string{"/dev", "/dev/below"}, edits: append(withoutDev(), harness.UserNamespace(0, 1000))},
+	} {
+		t.Run(r.name, func(t *testing.T) { race(t, &r) })
+	}
+}
+
+func race(t *testing.T, r *racer) {
+	t.Helper()
+	s := harness.New(t, r.edits...)
+	s.Edit(harness.Args("/bin/sleep", "1000"))
+	o := newOutside(t, s)
+	var flags []string
+	if s.Spec.Process.Terminal {
+		socket := filepath.Join(s.Dir, "c")
+		harness.ConsoleSocket(t, socket)
+		flags = []string{"--console-socket", socket}
+	}
+	exchanges := swappers(t, s, o, r.swap)
+	made := 0
+	for round := range raceRounds {
+		if r.round(t, s, o, flags) {
+			made++
+		}
+		if o.unchanged(fmt.Sprintf("round %d", round)); t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d exchanges in %d rounds; %d containers could be made", exchanges.Load(), raceRounds, made)
+	if exchanges.Load() < raceRounds {
+		t.Errorf("there were only %d exchanges: nobody raced", exchanges.Load())
+	}
+}
+
+// round makes a container, looks where its mounts are, and deletes it.
+func (r *racer) round(t *testing.T, s *harness.Sandbox, o *outside, flags []string) (made bool) {
+	t.Helper()
+	c := s.Create(append(flags, "--pid-file", filepath.Join(s.Dir, "pid"))...)
+	if c.Code > 1 { // a hang ends by SIGKILL
+		t.Fatalf("create ended with %d: %s", c.Code, c.Stderr())
+	}
+	hasReason(t, "create", c)
+	if c.Code == 0 {
+		proc := "/proc/" + readFile(t, filepath.Join(s.Dir, "pid"))
+		table := readFile(t, proc+"/mountinfo")
+		for _, m := range r.mounts {
+			if !strings.Contains(table, " "+m+" ") {
+				t.Errorf("the mount %s is not in the container, so it is outside of it:\n%s", m, table)
+			}
+		}
+		inside(t, s, o, table, proc+"/cwd")
+	}
+	if d := s.Davit("delete", "--force", s.ID); d.Code != 0 {
+		t.Errorf("delete: %s", d.Stderr())
+	}
+	if host := readFile(t, "/proc/self/mountinfo"); strings.Contains(host, s.Dir) {
+		t.Errorf("there is a mount on the host:\n%s", host)
+	}
+	return c.Code == 0
+}
+
+// inside looks whether a container has something of the host's directory: as a mount, or as its working directory.
+// Links are resolved below the rootfs, where the same path may well come to exist.
+func inside(t *testing.T, s *harness.Sandbox, o *outside, table, cwd string) {
+	t.Helper()
+	for line := range strings.Lines(table) {
+		if root := strings.Fields(line)[3]; strings.HasPrefix(root, s.Dir) && !strings.HasPrefix(root, s.Rootfs) { // proc_pid_mountinfo(5): what of its filesystem is mounted
+			t.Errorf("a mount is of the host's directory: %s", line)
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(cwd, &st); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(o.want, fmt.Sprintf(" dev=%d ino=%d ", st.Dev, st.Ino)) {
+		t.Errorf("the working directory is %d:%d on the host", st.Dev, st.Ino)
+	}
+}
+
+// swappers exchange each directory with a link out of the rootfs until the test ends, each in a tight loop on a thread of its own.
+func swappers(t *testing.T, s *harness.Sandbox, o *outside, dirs []string) *atomic.Int64 {
+	t.Helper()
+	var exchanges atomic.Int64
+	var swapping sync.WaitGroup
+	begin, stop := make(chan struct{}), make(chan struct{})
+	for i, dir := range dirs {
+		// By descriptor: another swapper may have exchanged what is above.
+		parent, name := swapped(t, s, o, dir)
+		swapping.Add(1)
+		go func() {
+			defer swapping.Done()
+			defer parent.Close()
+			runtime.LockOSThread() // and the thread ends with the goroutine
+			<-begin
+			_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), i)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					if unix.Renameat2(int(parent.Fd()), name, int(parent.Fd()), name+"-other", unix.RENAME_EXCHANGE) == nil {
+						exchanges.Add(1)
+					}
+				}
+			}
+		}()
+	}
+	close(begin)
+	t.Cleanup(func() { close(stop); swapping.Wait() })
+	return &exchanges
+}
+
+// swapped makes a directory of the rootfs and, beside it, the link that it is exchanged with.
+func swapped(t *testing.T, s *harness.Sandbox, o *outside, dir string) (parent *os.File, name string) {
+	t.Helper()
+	at := s.Path(dir)
+	for _, sub := range []string{"sub", "below", "c"} {
+		mkdir(t, filepath.Join(at, sub))
+	}
+	writeFile(t, filepath.Join(at, "file"), "inside")
+	if err := os.Symlink(climb+o.dir, at+"-other"); err != nil {
+		t.Fatal(err)
+	}
+	parent, err := os.Open(filepath.Dir(at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parent, filepath.Base(at)
+}
