@@ -39,8 +39,10 @@ RUN_PACKAGES   := busybox-static
 TEST_PACKAGES  := $(RUN_PACKAGES) strace iproute2 libcap2-bin mmdebstrap
 DEBIAN_ROOTFS  ?= /var/tmp/davit-test-cache/bookworm
 BENCH_PACKAGES := $(RUN_PACKAGES) crun runc
+VM_PACKAGES    := mmdebstrap debian-archive-keyring cpio xz-utils e2fsprogs qemu-system-x86
+VM_GUEST       ?= /var/tmp/davit-test-cache/vm
 
-.PHONY: all davit run test unit lint bench fuzz install uninstall clean generate help packages-%
+.PHONY: all davit run test unit vm-test lint bench fuzz install uninstall clean generate help packages-%
 all: davit  ## build ./davit (the default)
 
 davit: packages-build $(STAGE)  ## one static, self-contained binary
@@ -59,6 +61,8 @@ packages-test:
 	@tests/packages.sh $(TEST_PACKAGES)
 packages-bench:
 	@tests/packages.sh $(BENCH_PACKAGES)
+packages-vm:
+	@tests/packages.sh $(VM_PACKAGES)
 
 run: davit packages-run  ## make a bundle with busybox and run it
 	tests/demo.sh $(CURDIR)/davit
@@ -70,6 +74,10 @@ test: lint davit packages-test  ## everything that this host can run; as root fo
 
 unit: $(STAGE)  ## the tests that need no root
 	$(GO) test -tags $(TAGS) $$($(GO) list ./... | grep -v /tests/)
+
+vm-test: davit packages-vm  ## what needs systemd, cgroup v2, AppArmor or SELinux, in a machine made for it (as root; VM_FLAGS="-run …")
+	@tests/vm/guest.sh $(VM_GUEST)
+	$(GO) run -tags $(TAGS) ./tests/vm/vmtest -guest $(VM_GUEST) -davit $(CURDIR)/davit -tags $(TAGS) $(VM_FLAGS)
 
 lint: packages-build $(STAGE)  ## gofmt, go vet, staticcheck; -fanalyzer for the stage
 	@out=$$(find . -name '*.go' -not -path './.*/*' | xargs gofmt -l); [ -z "$$out" ] || { echo "gofmt would change: $$out" >&2; exit 1; }
@@ -118,4 +126,4 @@ clean:  ## remove what make built
 	rm -rf davit bin nsenter/stage/bin/stage-*
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / {sub(/:.*/, "", $$1); printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {sub(/:.*/, "", $$1); printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -21,8 +21,9 @@ import (
 const (
 	// EnvBinary names the davit to test; by default it is built by make.
 	EnvBinary = "DAVIT"
-	envLayout = "DAVIT_TEST_LAYOUT" // set in processes that InLayout starts
-	envProbe  = "DAVIT_TEST_PROBE"  // the probe that such a process inherits
+	// EnvPrograms names a folder with what [Program] would build: for machines without Go.
+	EnvPrograms = "DAVIT_TEST_PROGRAMS"
+	envLayout   = "DAVIT_TEST_LAYOUT" // set in processes that InLayout starts
 )
 
 // Timeout bounds every command that a test runs, unless it asks for another.
@@ -55,7 +56,7 @@ func Main(m *testing.M) int {
 	}
 	suite.dir = dir
 	suite.davit = sync.OnceValues(findDavit)
-	suite.probe = sync.OnceValues(buildProbe)
+	suite.probe = sync.OnceValues(func() (string, error) { return Program("tests/harness/probe") })
 	suite.rootfs = sync.OnceValues(makeTemplate)
 	return m.Run()
 }
@@ -126,20 +127,25 @@ func findDavit() (string, error) {
 	return filepath.Join(suite.dir, "davit"), copyFile(filepath.Join(dir, "davit"), filepath.Join(suite.dir, "davit"), 0o755)
 }
 
-func buildProbe() (string, error) {
-	if path := os.Getenv(envProbe); path != "" {
-		return path, nil
+// Program builds a package of the module that runs in containers, and returns the program's path. It is static, because
+// a rootfs has no C library. [Main] has to run by then.
+func Program(pkg string) (string, error) {
+	name := filepath.Base(pkg)
+	if ready := filepath.Join(os.Getenv(EnvPrograms), name); os.Getenv(EnvPrograms) != "" {
+		if _, err := os.Stat(ready); err == nil {
+			return ready, nil
+		}
 	}
 	dir, err := ModuleDir()
 	if err != nil {
 		return "", err
 	}
-	out := filepath.Join(suite.dir, "probe")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", out, "./tests/harness/probe")
+	out := filepath.Join(suite.dir, name)
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", out, "./"+pkg)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // static: it runs in rootfs without a C library
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the probe: %w\n%s", err, text)
+		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, text)
 	}
 	return out, nil
 }

@@ -69,7 +69,7 @@ func InLayout(t *testing.T, layout Layout, pattern string) {
 	if testing.Verbose() {
 		cmd.Args = append(cmd.Args, "-test.v")
 	}
-	cmd.Env = append(os.Environ(), envLayout+"="+string(layout), envProbe+"="+probe, EnvBinary+"="+Binary(t))
+	cmd.Env = append(os.Environ(), envLayout+"="+string(layout), EnvPrograms+"="+filepath.Dir(probe), EnvBinary+"="+Binary(t))
 	// The standard library makes the namespace's mounts private.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
 	out, err := cmd.CombinedOutput()

@@ -15,35 +15,10 @@ import (
 	"davit/tests/harness"
 )
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "davit-process-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	insideBinary = sync.OnceValues(func() (string, error) { return buildInside(dir) })
-	code := harness.Main(m)
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // insideBinary builds the program that is run in containers, once.
-var insideBinary func() (string, error)
-
-func buildInside(dir string) (string, error) {
-	module, err := harness.ModuleDir()
-	if err != nil {
-		return "", err
-	}
-	out := filepath.Join(dir, "inside")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", out, "./tests/process/inside")
-	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // static: it runs without a C library
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the program for containers: %w\n%s", err, text)
-	}
-	return out, nil
-}
+var insideBinary = sync.OnceValues(func() (string, error) { return harness.Program("tests/process/inside") })
 
 // installInside puts the program into the rootfs as /inside.
 func installInside(s *harness.Sandbox) {

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A suite is a package of tests.
+type suite struct {
+	name    string
+	dir     string // below the module
+	run     string // which of its tests, unless all
+	skip    string // which not
+	minutes int
+}
+
+// A kind is a machine with what runs in it.
+type kind struct {
+	name   string
+	lsm    string
+	suites []suite
+}
+
+var machines = [...]kind{
+	{"apparmor", "apparmor", []suite{
+		{name: "vm", dir: "tests/vm", minutes: 10},
+		{name: "cgroups", dir: "cgroups", minutes: 5},
+		{name: "devices", dir: "cgroups/devices", minutes: 5},
+		{name: "apparmor", dir: "apparmor", minutes: 2},
+		{name: "integration", dir: "tests/integration", minutes: 15},
+		{name: "process", dir: "tests/process", minutes: 15},
+	}},
+	{"selinux", "selinux", []suite{
+		{name: "vm", dir: "tests/vm", run: "SELinux", minutes: 10},
+		{name: "integration", dir: "tests/integration", minutes: 15},
+	}},
+}
+
+// selection is what the command line leaves of it.
+type selection struct {
+	suite, run string
+}
+
+func (k *kind) chosen(s selection) []suite {
+	var out []suite
+	for _, x := range k.suites {
+		if s.suite == "" || s.suite == x.name {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// The marks between suites in a machine's output.
+const (
+	beginMark = "davit-vm: begin "
+	endMark   = "davit-vm: end "
+)
+
+// environment is how the tests find what was packed for them. go.mod tells the harness where the sources begin.
+const environment = `#!/bin/sh
+export DAVIT=/job/davit DAVIT_TEST_PROGRAMS=/job/programs DAVIT_VM=%s PATH="/job:$PATH"
+`
+
+// script runs suites one after the other. What a test leaves on its last line doesn't hide a mark.
+func (k *kind) script(suites []suite, s selection) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, environment, k.name)
+	b.WriteString("code=0\n")
+	for _, x := range suites {
+		flags := "-test.v=test2json"
+		for _, f := range [...][2]string{{"-test.run", x.run}, {"-test.skip", x.skip}} {
+			if f[0] == "-test.run" && s.run != "" {
+				f[1] = s.run
+			}
+			if f[1] != "" {
+				flags += fmt.Sprintf(" %s '%s'", f[0], f[1])
+			}
+		}
+		fmt.Fprintf(&b, "echo; echo '%s%s'\n", beginMark, x.name)
+		fmt.Fprintf(&b, "(cd /job/src/%s && exec timeout -k 10 %d /job/tests/%s.test -test.timeout %dm %s); c=$?\n", x.dir, x.minutes*60+30, x.name, x.minutes, flags)
+		fmt.Fprintf(&b, "echo; echo '%s%s' $c; [ $c = 0 ] || code=1\n", endMark, x.name)
+	}
+	b.WriteString("exit $code\n")
+	return b.String()
+}
+
+func shell(command string) string { return fmt.Sprintf(environment, "") + command + "\n" }
