@@ -135,6 +135,7 @@ type IntelRdt struct {
 	MemBwInfo         *MemBwInfo   `json:"mem_bw_info,omitempty"`
 	MemBwSchemaRoot   string       `json:"mem_bw_schema_root,omitempty"`
 	MemBwSchema       string       `json:"mem_bw_schema,omitempty"`
+	Schemata          []string     `json:"schemata,omitempty"`
 	MBMStats          *[]MBMStats  `json:"mbm_stats,omitempty"` // by NUMA node
 	CMTStats          *[]CMTStats  `json:"cmt_stats,omitempty"` // by NUMA node
 }

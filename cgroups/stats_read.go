@@ -18,9 +18,6 @@ func (m *manager) Stats() (*Stats, error) {
 	}
 	s := &Stats{Hugetlb: make(map[string]Hugetlb)}
 	for _, g := range m.groups {
-		if err := g.open(); err != nil {
-			return nil, err
-		}
 		r := &reader{g: g}
 		if g.unified {
 			r.unified(s)
@@ -41,8 +38,12 @@ type reader struct {
 	err error
 }
 
-// text returns a file's content, "" if there is no such file.
+// text returns a file's content, "" if there is no such file. A group that no figures are
+// read from isn't even opened.
 func (r *reader) text(file string) string {
+	if r.err == nil {
+		r.err = r.g.open()
+	}
 	if r.err != nil {
 		return ""
 	}
@@ -67,15 +68,21 @@ func (r *reader) fail(file string, err error) {
 
 // number returns a file's number, 0 if there is no such file.
 func (r *reader) number(file string) uint64 {
+	n, _ := r.known(file)
+	return n
+}
+
+// known is number, and tells whether there is such a file.
+func (r *reader) known(file string) (n uint64, ok bool) {
 	s := strings.TrimSpace(r.text(file))
 	if s == "" {
-		return 0
+		return 0, false
 	}
 	n, err := parseUint(s)
 	if err != nil {
 		r.fail(file, err)
 	}
-	return n
+	return n, true
 }
 
 // table returns a flat-keyed file, nil if there is no such file.

@@ -1,6 +1,7 @@
 package cgroups
 
 import (
+	"math"
 	"strconv"
 	"strings"
 )
@@ -85,9 +86,13 @@ func (r *reader) account(prefix string) MemoryEntry {
 
 // pids has the same files in both versions.
 func (r *reader) pids(p *Pids) {
+	limit, ok := r.known("pids.max")
+	if !ok {
+		return
+	}
 	p.Current = r.number("pids.current")
-	if text := strings.TrimSpace(r.text("pids.max")); text != "max" && text != "" {
-		p.Limit = r.number("pids.max")
+	if limit != math.MaxUint64 {
+		p.Limit = limit
 	}
 }
 
@@ -141,14 +146,16 @@ func blkioDevice(s string) (e BlkioEntry, ok bool) {
 // hugetlb prefers the account of reservations, which is there since Linux 5.7.
 func (r *reader) hugetlb(to map[string]Hugetlb, usage, highest string, failures func(prefix string) uint64) {
 	for _, size := range hugePageSizes() {
-		prefix := "hugetlb." + size
-		if r.text(prefix+usage) == "" {
+		prefix := "hugetlb." + size + ".rsvd"
+		used, ok := r.known(prefix + usage)
+		if !ok {
+			prefix = "hugetlb." + size
+			used, ok = r.known(prefix + usage)
+		}
+		if !ok {
 			continue
 		}
-		if r.text(prefix+".rsvd"+usage) != "" {
-			prefix += ".rsvd"
-		}
-		h := Hugetlb{Usage: r.number(prefix + usage), Failcnt: failures(prefix)}
+		h := Hugetlb{Usage: used, Failcnt: failures(prefix)}
 		if highest != "" {
 			h.Max = r.number(prefix + highest)
 		}

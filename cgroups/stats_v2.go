@@ -27,9 +27,7 @@ func (r *reader) unified(s *Stats) {
 		r.memoryV2(&s.Memory)
 	}
 	s.Memory.PSI = r.psi("memory.pressure")
-	if r.text("pids.max") != "" {
-		r.pids(&s.Pids)
-	}
+	r.pids(&s.Pids)
 	r.io(&s.Blkio)
 	s.Blkio.PSI = r.psi("io.pressure")
 	r.hugetlb(s.Hugetlb, ".current", "", func(prefix string) uint64 {
@@ -42,10 +40,12 @@ func (r *reader) memoryV2(m *Memory) {
 	m.Cache = m.Raw["file"]
 	m.Usage = MemoryEntry{Limit: r.number("memory.max"), Usage: r.number("memory.current"), Max: r.number("memory.peak")}
 	m.Events = r.table("memory.events")
-	if r.text("memory.swap.max") == "" {
+	m.Usage.Failcnt = m.Events["max"]
+	limit, ok := r.known("memory.swap.max")
+	if !ok {
 		return
 	}
-	m.Swap = MemoryEntry{Limit: r.number("memory.swap.max"), Usage: r.number("memory.swap.current") + m.Usage.Usage}
+	m.Swap = MemoryEntry{Limit: limit, Usage: r.number("memory.swap.current") + m.Usage.Usage}
 	switch {
 	case m.Swap.Limit == math.MaxUint64:
 	case m.Usage.Limit == math.MaxUint64:

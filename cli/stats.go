@@ -7,7 +7,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	urfave "github.com/urfave/cli/v3"
 
 	"davit/cgroups"
@@ -125,7 +124,7 @@ func (o *observer) look() ([]sample, error) {
 	ids := o.ids
 	if len(ids) == 0 {
 		var err error
-		if ids, err = o.notStopped(); err != nil {
+		if ids, err = o.rt.IDs(); err != nil { // the stopped ones have no figures
 			return nil, err
 		}
 	}
@@ -144,16 +143,6 @@ func (o *observer) look() ([]sample, error) {
 	}
 	o.seen = true
 	return all, nil
-}
-
-func (o *observer) notStopped() (ids []string, err error) {
-	all, err := o.rt.List()
-	for _, s := range all {
-		if s.Status != specs.StateStopped {
-			ids = append(ids, s.ID)
-		}
-	}
-	return ids, err
 }
 
 func printSamples(w io.Writer, all []sample) error {

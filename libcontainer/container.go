@@ -134,6 +134,9 @@ func (rt *Runtime) State(id string) (*State, error) {
 	return c.state(), nil
 }
 
+// IDs lists the ids of all containers, sorted, be they just being made or removed.
+func (rt *Runtime) IDs() ([]string, error) { return rt.store.List() }
+
 // List tells of all containers, sorted by id. Containers that are being made or
 // removed are left out; one whose state can't be read is warned of.
 func (rt *Runtime) List() ([]*State, error) {

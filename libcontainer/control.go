@@ -89,7 +89,7 @@ func (rt *Runtime) Update(id string, res *specs.LinuxResources) error {
 		return err
 	}
 	defer c.close()
-	if c.status() == specs.StateStopped {
+	if !c.record.Init.Alive() {
 		return ErrNotRunning
 	}
 	return c.withCgroup(func(m cgroups.Manager) error { return m.Set(res) })
@@ -102,7 +102,7 @@ func (rt *Runtime) Stats(id string) (*cgroups.Stats, error) {
 		return nil, err
 	}
 	defer c.close()
-	if c.status() == specs.StateStopped {
+	if !c.record.Init.Alive() {
 		return nil, &StatusError{Text: fmt.Sprintf("container with id %s is not running", id), Err: ErrNotRunning}
 	}
 	var stats *cgroups.Stats
@@ -124,7 +124,7 @@ func (rt *Runtime) Events(ctx context.Context, id string, interval time.Duration
 		return err
 	}
 	defer c.close()
-	if c.status() == specs.StateStopped {
+	if !c.record.Init.Alive() {
 		return &StatusError{Text: fmt.Sprintf("container with id %s is not running", id), Err: ErrNotRunning}
 	}
 	return c.withCgroup(func(m cgroups.Manager) error { return c.watch(ctx, m, interval, report) })
