@@ -278,7 +278,7 @@ func (b *boot) save() error {
 		OCIVersion: spec.Version, ID: b.id, Bundle: b.bundle.Dir, Rootfs: b.bundle.Rootfs, Init: id, Created: time.Now().UTC(),
 		Annotations: spec.Annotations, CgroupPaths: b.cgroup.Paths(), Rootless: b.rt.opts.Rootless,
 		NoPivot: b.opts.NoPivot, NoNewKeyring: b.opts.NoNewKeyring,
-		SharedPID: !b.plan.PrivatePID, NoProcess: spec.Process == nil, StartHooks: hasStartHooks(spec.Hooks),
+		SharedPID: !b.plan.PrivatePID, NoProcess: spec.Process == nil, StartHooks: hasStartHooks(spec.Hooks), Listener: hasListener(spec),
 	}
 	return b.dir.Save(b.record)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/selinux/go-selinux"
 	"golang.org/x/sys/unix"
 
+	"davit/libcontainer/landlock"
 	"davit/libcontainer/plan"
 )
 
@@ -29,6 +30,9 @@ func hostFacts(spec *specs.Spec, rootfs string) (plan.Facts, error) {
 		return f, fmt.Errorf("read own capabilities: %w", err)
 	}
 	f.Capabilities = caps
+	if _, ok := spec.Annotations[landlock.Annotation]; ok {
+		f.LandlockABI = landlockABI()
+	}
 	l := spec.Linux
 	if (l != nil && l.MountLabel != "") || (spec.Process != nil && spec.Process.SelinuxLabel != "") {
 		f.SELinux = selinux.GetEnabled()
@@ -42,6 +46,16 @@ func hostFacts(spec *specs.Spec, rootfs string) (plan.Facts, error) {
 		}
 	}
 	return f, nil
+}
+
+// landlockABI is the version of the kernel's Landlock; 0 where it has none, or
+// where it was turned off at boot (landlock_create_ruleset(2)).
+func landlockABI() int {
+	abi, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return 0
+	}
+	return int(abi)
 }
 
 func labelField(spec *specs.Spec) string {

@@ -137,7 +137,7 @@ func (l *launch) converse(s steps) error {
 			return l.died()
 		}
 		if err != nil {
-			return err
+			return l.impatient(err)
 		}
 		switch r := report.(type) {
 		case nsenter.Cloned:
@@ -152,7 +152,7 @@ func (l *launch) converse(s steps) error {
 				err = l.stage.Release(r.Token)
 			}
 		case nsenter.Listener:
-			err = l.sendListener(r.Fd)
+			err = l.handOver(r.Fd)
 		case nsenter.Ready:
 			return l.ready()
 		}
@@ -313,7 +313,7 @@ func (l *launch) execed() error {
 		return err
 	}
 	if _, err := l.stage.Receive(); err != io.EOF {
-		return explainStart(err, l.arg0())
+		return explainStart(l.impatient(err), l.arg0())
 	}
 	return nil
 }

@@ -2,11 +2,52 @@ package libcontainer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"davit/nsenter"
 )
+
+// agentPatience bounds every wait for a seccomp agent: until it takes the
+// listener, and until it has answered for a system call of davit's own, up to
+// the exec. One that never does would keep a command, and the engine that waits
+// for it, for ever.
+const agentPatience = 10 * time.Second
+
+// An agentError is a seccomp agent that doesn't answer.
+type agentError struct{ path string }
+
+func (e *agentError) Error() string {
+	return fmt.Sprintf("linux.seccomp.listenerPath: the agent at %s didn't answer for %s while the process was on its way to its exec (does it let execve, and what comes before, pass?)", e.path, agentPatience)
+}
+
+// hasListener tells whether an agent is asked about system calls of the container.
+func hasListener(spec *specs.Spec) bool {
+	return spec.Linux != nil && spec.Linux.Seccomp != nil && spec.Linux.Seccomp.ListenerPath != ""
+}
+
+// handOver gives the listener to the agent. From here on the stage's own system calls may have to wait for it.
+func (l *launch) handOver(fd int) error {
+	if err := l.sendListener(fd); err != nil {
+		return err
+	}
+	if err := l.stage.Patience(agentPatience); err != nil {
+		return err
+	}
+	return l.stage.Release(nsenter.TokenListenerSent)
+}
+
+// impatient explains a stage that was waited for in vain: only an agent can keep it.
+func (l *launch) impatient(err error) error {
+	if errors.Is(err, nsenter.ErrSilent) {
+		return &agentError{l.spec.Linux.Seccomp.ListenerPath}
+	}
+	return err
+}
 
 // sendListener fetches the seccomp listener from the container's process and
 // hands it to the agent at linux.seccomp.listenerPath (config-linux.md, The
@@ -51,8 +92,13 @@ func sendOnce(path string, msg []byte, fd int) error {
 		return err
 	}
 	defer unix.Close(sock)
+	// For connect(2), which waits while the agent's backlog is full, as well as for what follows (socket(7)).
+	patience := unix.NsecToTimeval(agentPatience.Nanoseconds())
+	if err := unix.SetsockoptTimeval(sock, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &patience); err != nil {
+		return err
+	}
 	if err := unix.Connect(sock, &unix.SockaddrUnix{Name: path}); err != nil {
-		return fmt.Errorf("connect to %s: %w", path, err)
+		return fmt.Errorf("connect to %s: %w", path, timedOut(err))
 	}
 	n, err := unix.SendmsgN(sock, msg, unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL)
 	for err == nil && n < len(msg) {
@@ -60,7 +106,15 @@ func sendOnce(path string, msg []byte, fd int) error {
 		n, err = unix.SendmsgN(sock, msg, nil, nil, unix.MSG_NOSIGNAL)
 	}
 	if err != nil {
-		return fmt.Errorf("send to %s: %w", path, err)
+		return fmt.Errorf("send to %s: %w", path, timedOut(err))
 	}
 	return nil
+}
+
+// timedOut says in words what a socket's time limit gives.
+func timedOut(err error) error {
+	if err == unix.EAGAIN {
+		return fmt.Errorf("the agent took nothing for %s", agentPatience)
+	}
+	return err
 }

@@ -126,7 +126,17 @@ func (c *container) unpark() error {
 		return &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fifo)
-	msg, err := readReport(fifo, pidfd)
+	timeout := -1
+	if c.record.Listener {
+		timeout = int(agentPatience.Milliseconds())
+	}
+	msg, err := readReport(fifo, pidfd, timeout)
+	if errors.Is(err, nsenter.ErrSilent) {
+		c.kill() // or it might run one day, after its start has failed
+		if spec, e := c.spec(); e == nil && hasListener(spec) {
+			return &agentError{spec.Linux.Seccomp.ListenerPath}
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -139,16 +149,21 @@ func (c *container) unpark() error {
 	return nil
 }
 
-// readReport reads what a parked process writes until it closes the FIFO or ends.
-func readReport(fifo, pidfd int) ([]byte, error) {
+// readReport reads what a parked process writes until it closes the FIFO or
+// ends. [nsenter.ErrSilent] is one that does nothing for timeout ms; -1 waits without end.
+func readReport(fifo, pidfd, timeout int) ([]byte, error) {
 	var msg []byte
 	buf := make([]byte, 4096)
 	fds := []unix.PollFd{{Fd: int32(fifo), Events: unix.POLLIN}, {Fd: int32(pidfd), Events: unix.POLLIN}}
 	for {
-		if _, err := unix.Poll(fds, -1); err == unix.EINTR {
+		n, err := unix.Poll(fds, timeout)
+		switch {
+		case err == unix.EINTR:
 			continue
-		} else if err != nil {
+		case err != nil:
 			return nil, err
+		case n == 0:
+			return nil, nsenter.ErrSilent
 		}
 		if fds[0].Revents == 0 {
 			if len(msg) == 0 {
@@ -157,7 +172,7 @@ func readReport(fifo, pidfd int) ([]byte, error) {
 			}
 			return msg, nil
 		}
-		n, err := unix.Read(fifo, buf)
+		n, err = unix.Read(fifo, buf)
 		switch {
 		case err == unix.EINTR || err == unix.EAGAIN:
 		case err != nil:

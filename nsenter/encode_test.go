@@ -23,7 +23,7 @@ func everyOp() []Op {
 		&Keyring{}, &Propagation{}, &Rootfs{}, &Mount{}, &Bind{}, &Remount{}, &Mkdir{}, &Mknod{}, &BindDevice{}, &Symlink{}, &Pty{},
 		&SendFile{}, &Hostname{}, &Domainname{}, &Loopback{}, &Sysctl{}, &Mask{}, &ReadOnly{}, &RootAttr{}, &Pivot{}, &Chroot{},
 		&RootPropagation{}, &EnterRoot{}, &NextPlan{}, &Session{}, &Rlimit{}, &Umask{}, &Personality{}, &Scheduler{}, &IOPriority{},
-		&Affinity{}, &MemoryPolicy{}, &Label{}, &NoNewPrivs{}, &Bounding{}, &User{}, &Capabilities{}, &Chdir{}, &Seccomp{}, &CloseFrom{},
+		&Affinity{}, &MemoryPolicy{}, &Label{}, &NoNewPrivs{}, &Bounding{}, &User{}, &Capabilities{}, &Chdir{}, &LandlockRuleset{}, &LandlockPath{}, &LandlockPort{}, &LandlockRestrict{}, &Seccomp{}, &CloseFrom{},
 		&LookUp{}, &ReportReady{}, &Park{}, &LetGo{}, &Exec{}}
 }
 

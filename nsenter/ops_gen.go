@@ -52,6 +52,10 @@ const (
 	codeUser
 	codeCapabilities
 	codeChdir
+	codeLandlockRuleset
+	codeLandlockPath
+	codeLandlockPort
+	codeLandlockRestrict
 	codeSeccomp
 	codeCloseFrom
 	codeLookUp
@@ -72,7 +76,7 @@ const (
 )
 
 // isaVersion is a digest of the instruction set: a stage built from another one refuses the plan.
-const isaVersion = 0x6d9cb9f2
+const isaVersion = 0xd19cd5ad
 
 // Token names something that the stage waits for davit to do.
 type Token uint32
@@ -83,6 +87,7 @@ const (
 	TokenHooksRun
 	TokenStart
 	TokenDevicesMoved
+	TokenListenerSent
 )
 
 func (v Token) String() string {
@@ -97,6 +102,8 @@ func (v Token) String() string {
 		return "start"
 	case TokenDevicesMoved:
 		return "devices-moved"
+	case TokenListenerSent:
+		return "listener-sent"
 	}
 	return "unknown"
 }
@@ -1240,7 +1247,94 @@ func (o Chdir) Args() []Arg {
 	}
 }
 
-// Seccomp loads the filter (seccomp(2)). The number of the listener of a filter with user notification is reported, for davit to fetch by pidfd_getfd(2): from here on the filter may stop any system call but write(2).
+// LandlockRuleset makes a Landlock ruleset (landlock_create_ruleset(2)); Attr is a struct landlock_ruleset_attr.
+type LandlockRuleset struct {
+	Attr []byte
+}
+
+// Word is the instruction's name in explanations and errors.
+func (LandlockRuleset) Word() string { return "landlock-ruleset" }
+
+func (o LandlockRuleset) encode(e *encoder) {
+	e.op(codeLandlockRuleset)
+	e.blob(o.Attr)
+}
+
+// Args lists the operands.
+func (o LandlockRuleset) Args() []Arg {
+	return []Arg{
+		{"attr", o.Attr, ShowDec},
+	}
+}
+
+// LandlockPath allows Access beneath the directory at Path of the container, or FileAccess where it is another kind of file, or to the file Fd. With Optional a missing path is left alone.
+type LandlockPath struct {
+	Path       string
+	Fd         Slot
+	Access     uint64
+	FileAccess uint64
+	Optional   uint64
+}
+
+// Word is the instruction's name in explanations and errors.
+func (LandlockPath) Word() string { return "landlock-path" }
+
+func (o LandlockPath) encode(e *encoder) {
+	e.op(codeLandlockPath)
+	e.str(o.Path)
+	e.slot(o.Fd)
+	e.num(o.Access)
+	e.num(o.FileAccess)
+	e.num(o.Optional)
+}
+
+// Args lists the operands.
+func (o LandlockPath) Args() []Arg {
+	return []Arg{
+		{"path", o.Path, ShowDec},
+		{"fd", o.Fd, ShowDec},
+		{"access", o.Access, ShowHex},
+		{"fileaccess", o.FileAccess, ShowHex},
+		{"optional", o.Optional, ShowBool},
+	}
+}
+
+// LandlockPort allows Access to a TCP port.
+type LandlockPort struct {
+	Port   uint64
+	Access uint64
+}
+
+// Word is the instruction's name in explanations and errors.
+func (LandlockPort) Word() string { return "landlock-port" }
+
+func (o LandlockPort) encode(e *encoder) {
+	e.op(codeLandlockPort)
+	e.num(o.Port)
+	e.num(o.Access)
+}
+
+// Args lists the operands.
+func (o LandlockPort) Args() []Arg {
+	return []Arg{
+		{"port", o.Port, ShowDec},
+		{"access", o.Access, ShowHex},
+	}
+}
+
+// LandlockRestrict enforces the ruleset on the process and all that it becomes (landlock_restrict_self(2)).
+type LandlockRestrict struct {
+}
+
+// Word is the instruction's name in explanations and errors.
+func (LandlockRestrict) Word() string { return "landlock-restrict" }
+
+func (LandlockRestrict) encode(e *encoder) { e.op(codeLandlockRestrict) }
+
+// Args lists the operands.
+func (LandlockRestrict) Args() []Arg { return nil }
+
+// Seccomp loads the filter (seccomp(2)). The number of the listener of a filter with user notification is reported, for davit to fetch by pidfd_getfd(2), and closed when davit has passed it on: from here on the filter may stop any system call but write(2).
 type Seccomp struct {
 	Filter []byte
 	Flags  uint64

@@ -221,8 +221,10 @@ func TestListenerIsReported(t *testing.T) {
 			}
 			defer unix.Close(pidfd)
 			fd, err := unix.PidfdGetfd(pidfd, l.Fd, 0)
-			if err := s.Release(TokenStart); err != nil {
-				t.Error(err)
+			for _, token := range []Token{TokenListenerSent, TokenStart} {
+				if err := s.Release(token); err != nil {
+					t.Error(err)
+				}
 			}
 			if err != nil {
 				t.Errorf("fetch the listener: %v", err)

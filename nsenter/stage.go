@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -162,6 +163,19 @@ type Listener struct{ Fd int }
 // Ready tells that the next step is the exec.
 type Ready struct{}
 
+// ErrSilent is a stage that said nothing for as long as [Stage.Patience] allows.
+var ErrSilent = errors.New("the stage doesn't go on")
+
+// Patience bounds every later [Stage.Receive]. It is for a stage whose system
+// calls a third party may keep waiting; 0 waits without end.
+func (s *Stage) Patience(d time.Duration) error {
+	limit := unix.NsecToTimeval(d.Nanoseconds())
+	if err := unix.SetsockoptTimeval(s.sock, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+		return fmt.Errorf("bound the wait for the stage: %w", err)
+	}
+	return nil
+}
+
 // Receive waits for the stage's next report. A failed instruction is an
 // [*InstrError], a failed exec an [*ExecError], and the end of the
 // conversation io.EOF: the process was executed or parked, or it died.
@@ -211,6 +225,8 @@ func (s *Stage) receive() (message, error) {
 			// Reset: the stage ended without reading all that was sent to it. The
 			// kernel says so once, before it gives out what the stage said last.
 			continue
+		case err == unix.EAGAIN:
+			return message{}, ErrSilent
 		case err == nil && n == 0:
 			return message{}, io.EOF
 		case err != nil:

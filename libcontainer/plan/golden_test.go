@@ -63,6 +63,11 @@ func goldens() []golden {
 		{name: "cgroup-hybrid-namespace", patch: `{` + cgroupMount + `, "linux": {"namespaces": [` + allNew + `, {"type": "cgroup"}]}}`, facts: hybridFacts},
 		{name: "seccomp", patch: `{"process": {"noNewPrivileges": false}, "linux": {` + filter + `}}`},
 		{name: "seccomp-no-new-privs", patch: `{"linux": {` + filter + `}}`},
+		{name: "landlock", patch: `{` + landlockPolicy("strict") + `, "linux": {` + filter + `}}`, edit: landlockABI(7)},
+		{name: "landlock-privileges", patch: `{"process": {"noNewPrivileges": false}, ` + landlockPolicy("strict") + `, "linux": {` + filter + `}}`, edit: landlockABI(7)},
+		{name: "landlock-old-kernel", patch: `{` + landlockPolicy("best-effort") + `}`, edit: landlockABI(2)},
+		{name: "landlock-no-kernel", patch: `{` + landlockPolicy("best-effort") + `}`, edit: landlockABI(0)},
+		{name: "exec-landlock", exec: true, patch: `{` + landlockPolicy("strict") + `}`, edit: func(in *Input) { in.Park, in.Facts.LandlockABI = false, 6 }},
 		{name: "process", patch: richProcess, edit: func(in *Input) { in.Inherited, in.ExtraEnv, in.Facts.SELinux = 2, []string{"LISTEN_FDS=2"}, true }},
 		{name: "hooks", patch: `{"hooks": {"prestart": [{"path": "/p"}], "createContainer": [{"path": "/c"}], "startContainer": [{"path": "/s"}], "poststop": [{"path": "/e"}]}}`},
 		{name: "no-pivot-run", edit: func(in *Input) { in.NoPivot, in.NoNewKeyring, in.Park = true, true, false }},
@@ -78,6 +83,17 @@ func goldens() []golden {
 			patch: `{"process": {"terminal": false, "execCPUAffinity": {"initial": "0-1", "final": "3,70"}}, "linux": {` + withUser[:strings.Index(withUser, "]")] + `, {"type": "cgroup"}],
 			"uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}], "gidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}]}}`},
 	}
+}
+
+// landlockPolicy is an annotation with rights of several versions of Landlock.
+func landlockPolicy(mode string) string {
+	policy := `{"mode": "` + mode + `", "handledAccessFS": ["all"], "handledAccessNet": ["connect_tcp"], "scoped": ["signal"], "rules": [` +
+		`{"paths": ["/", "/etc/passwd"], "access": ["read_file", "read_dir", "execute"]}, {"paths": ["/tmp"], "access": ["all"]}, {"ports": [443], "access": ["connect_tcp"]}]}`
+	return `"annotations": {"run.davit.landlock": ` + strconv.Quote(policy) + `}`
+}
+
+func landlockABI(abi int) func(*Input) {
+	return func(in *Input) { in.Facts.LandlockABI = abi }
 }
 
 const joined = `{"hostname": null, "process": {"rlimits": []}, "linux": {"namespaces": [{"type": "user", "path": "/proc/7/ns/user"}, {"type": "network", "path": "/run/netns/x"},

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"davit/cgroups"
+	"davit/libcontainer/landlock"
 	"davit/nsenter"
 )
 
@@ -35,6 +36,7 @@ type Facts struct {
 	IntoCgroup   bool              // the process is cloned into the container's unified cgroup
 	RootfsMount  string            // the mount point that holds the rootfs; needed only for a shared rootfsPropagation
 	SELinux      bool              // the kernel enforces or permits by SELinux
+	LandlockABI  int               // the version of the kernel's Landlock, 0 without; needed only for the annotation
 }
 
 // Input is one container to be made.
@@ -85,10 +87,11 @@ type Plan struct {
 	PrivatePID bool
 	Warnings   []*Warning // what the spec says to warn of
 
-	in     *Input
-	fifo   nsenter.Slot
-	exec   bool // the process joins a container that runs
-	userns bool // the process is in another user namespace than the caller
+	in       *Input
+	fifo     nsenter.Slot
+	exec     bool             // the process joins a container that runs
+	userns   bool             // the process is in another user namespace than the caller
+	landlock *landlock.Policy // nil for none
 }
 
 // Mappings are a new user namespace's, user_namespaces(7).
@@ -189,6 +192,9 @@ func noSELinux(field string) *Error {
 
 // finish ends the world and makes way for the process.
 func (c *compiler) finish() error {
+	if err := c.plan.fitLandlock(); err != nil {
+		return err
+	}
 	if c.in.Park {
 		c.plan.fifo = c.file(FileRef{Kind: ExecFifo})
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"davit/nsenter"
 )
@@ -80,13 +81,18 @@ func (b *process) compile() (nsenter.Program, error) {
 		return nil, err
 	}
 	seccomp := b.late.Seccomp
-	if seccomp != nil && !b.proc.NoNewPrivileges {
-		// Loading a filter takes CAP_SYS_ADMIN or no_new_privs, seccomp(2): without the latter it has to be now.
-		b.seccomp()
+	b.ruleset()
+	if !b.proc.NoNewPrivileges {
+		// Both take CAP_SYS_ADMIN or no_new_privs, landlock(7), seccomp(2): without the latter it has to be now.
+		b.restrict()
+		if seccomp != nil {
+			b.seccomp()
+		}
 	}
 	b.credentials()
 	if b.proc.NoNewPrivileges {
 		b.add("process.noNewPrivileges", nsenter.NoNewPrivs{})
+		b.restrict()
 	}
 	exec := b.exec()
 	h := b.plan.in.Spec.Hooks
@@ -119,6 +125,8 @@ func (b *process) refuse() error {
 		return fail("linux.seccomp", "there is no filter compiled for it")
 	case b.proc.ApparmorProfile != "" && b.late.AppArmor.Value == "":
 		return fail("process.apparmorProfile", "there is no way to change to profile %q", b.proc.ApparmorProfile)
+	case b.plan.landlock != nil && !b.proc.NoNewPrivileges && b.available()&(1<<unix.CAP_SYS_ADMIN) == 0:
+		return &Error{landlockField, "Landlock takes CAP_SYS_ADMIN, which the caller lacks, or no_new_privs", "set process.noNewPrivileges"}
 	case b.proc.SelinuxLabel != "" && !b.plan.in.Facts.SELinux:
 		return noSELinux("process.selinuxLabel")
 	}

@@ -61,6 +61,9 @@ type Record struct {
 	// StartHooks: the configuration has startContainer or poststart hooks; for
 	// others, start needn't read it.
 	StartHooks bool `json:"startHooks,omitempty"`
+	// Listener: a seccomp agent may have a say in the exec, so start doesn't wait
+	// for it without end.
+	Listener bool `json:"listener,omitempty"`
 
 	// NoPivot and NoNewKeyring are the options the container was created with;
 	// restore and exec go by them.

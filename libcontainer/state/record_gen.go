@@ -45,12 +45,14 @@ func decodeRecord(d *jsontext.Decoder, v *Record) {
 			d.OptionalBool(&v.NoProcess)
 		case "startHooks":
 			d.OptionalBool(&v.StartHooks)
+		case "listener":
+			d.OptionalBool(&v.Listener)
 		case "noPivot":
 			d.OptionalBool(&v.NoPivot)
 		case "noNewKeyring":
 			d.OptionalBool(&v.NoNewKeyring)
 		default:
-			if d.Other("formatVersion ociVersion id bundle rootfs init created annotations cgroupPaths systemdCgroup intelRdtPath rootless sharedPID noProcess startHooks noPivot noNewKeyring") {
+			if d.Other("formatVersion ociVersion id bundle rootfs init created annotations cgroupPaths systemdCgroup intelRdtPath rootless sharedPID noProcess startHooks listener noPivot noNewKeyring") {
 				goto again
 			}
 		}
@@ -120,6 +122,10 @@ func encodeRecord(e *jsontext.Encoder, v *Record) {
 	if v.StartHooks {
 		e.Name("startHooks")
 		e.Bool(v.StartHooks)
+	}
+	if v.Listener {
+		e.Name("listener")
+		e.Bool(v.Listener)
 	}
 	if v.NoPivot {
 		e.Name("noPivot")

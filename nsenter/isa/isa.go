@@ -172,7 +172,14 @@ var Ops = []Op{
 		[]Arg{{"Effective", Num, CapSet}, {"Permitted", Num, CapSet}, {"Inheritable", Num, CapSet}, {"Ambient", Num, CapSet}}},
 	{"Chdir", "chdir", "changes to the working directory and verifies that it is inside the root (CVE-2024-21626). With MayFail a refusal is left to a later attempt under another user.",
 		[]Arg{{"Path", Str, Dec}, {"MayFail", Num, Bool}}},
-	{"Seccomp", "seccomp", "loads the filter (seccomp(2)). The number of the listener of a filter with user notification is reported, for davit to fetch by pidfd_getfd(2): from here on the filter may stop any system call but write(2).",
+	{"LandlockRuleset", "landlock-ruleset", "makes a Landlock ruleset (landlock_create_ruleset(2)); Attr is a struct landlock_ruleset_attr.",
+		[]Arg{{"Attr", Blob, Dec}}},
+	{"LandlockPath", "landlock-path", "allows Access beneath the directory at Path of the container, or FileAccess where it is another kind of file, or to the file Fd. With Optional a missing path is left alone.",
+		[]Arg{{"Path", Str, Dec}, {"Fd", Slot, Dec}, {"Access", Num, Hex}, {"FileAccess", Num, Hex}, {"Optional", Num, Bool}}},
+	{"LandlockPort", "landlock-port", "allows Access to a TCP port.",
+		[]Arg{{"Port", Num, Dec}, {"Access", Num, Hex}}},
+	{"LandlockRestrict", "landlock-restrict", "enforces the ruleset on the process and all that it becomes (landlock_restrict_self(2)).", nil},
+	{"Seccomp", "seccomp", "loads the filter (seccomp(2)). The number of the listener of a filter with user notification is reported, for davit to fetch by pidfd_getfd(2), and closed when davit has passed it on: from here on the filter may stop any system call but write(2).",
 		[]Arg{{"Filter", Blob, Dec}, {"Flags", Num, Hex}}},
 	{"CloseFrom", "close-from", "marks every descriptor from First on close-on-exec.",
 		[]Arg{{"First", Num, Dec}}},
@@ -187,7 +194,7 @@ var Ops = []Op{
 }
 
 // Tokens are the things that the stage waits for davit to do.
-var Tokens = []string{"Mapped", "CgroupJoined", "HooksRun", "Start", "DevicesMoved"}
+var Tokens = []string{"Mapped", "CgroupJoined", "HooksRun", "Start", "DevicesMoved", "ListenerSent"}
 
 // Files are the files of the container that davit asks for.
 var Files = []string{"PtyMaster", "Passwd", "Group"}

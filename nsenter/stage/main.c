@@ -149,6 +149,10 @@ static void execute(struct stage *s)
 	case OP_USER: do_user(s); return;
 	case OP_CAPABILITIES: do_capabilities(s); return;
 	case OP_CHDIR: do_chdir(s); return;
+	case OP_LANDLOCK_RULESET: do_landlock_ruleset(s); return;
+	case OP_LANDLOCK_PATH: do_landlock_path(s); return;
+	case OP_LANDLOCK_PORT: do_landlock_port(s); return;
+	case OP_LANDLOCK_RESTRICT: do_landlock_restrict(s); return;
 	case OP_SECCOMP: do_seccomp(s); return;
 	case OP_CLOSE_FROM: do_close_from(s); return;
 	case OP_LOOK_UP: do_look_up(s); return;
@@ -201,7 +205,7 @@ __attribute__((noreturn, used)) void start(long *stack)
 		sys(write, 2, usage, sizeof(usage) - 1);
 		quit(2);
 	}
-	s.root = s.host_root = s.pty = s.empty = -1;
+	s.root = s.host_root = s.pty = s.empty = s.ruleset = -1;
 	/* From here on no other process can look into this one, and nothing is open that davit didn't hand over. */
 	set_dumpable(&s, 0);
 	check(&s, "close_range", sys(close_range, s.sock + 1, ~0U, 0));

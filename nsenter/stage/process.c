@@ -105,8 +105,12 @@ void do_seccomp(struct stage *s)
 	program.len = (unsigned short)(len / 8);
 	ret = sys(seccomp, SECCOMP_SET_MODE_FILTER_, num(s, SECCOMP_FLAGS), &program);
 	check(s, "seccomp", ret);
-	if (num(s, SECCOMP_FLAGS) & SECCOMP_FILTER_FLAG_NEW_LISTENER_)
-		report(s, REPORT_LISTENER, ret);
+	if (!(num(s, SECCOMP_FLAGS) & SECCOMP_FILTER_FLAG_NEW_LISTENER_))
+		return;
+	report(s, REPORT_LISTENER, ret);
+	/* Held on to here, the listener would outlive its agent, and who waits for an answer would wait for ever. */
+	wait_token(s, TOKEN_LISTENER_SENT);
+	check(s, "close", sys(close, ret));
 }
 
 static int forbidden(long ret)

@@ -50,6 +50,7 @@ struct stage {
 	int host_root;       /* the caller's root directory, left behind by pivot */
 	int pty;             /* the container's end of its terminal */
 	int empty;           /* the read-only tmpfs that masks directories */
+	int ruleset;         /* of Landlock, until it is enforced */
 	int slot[SLOTS];     /* descriptors from davit */
 	u32 slots;
 	int in_cwd;          /* the working directory is set and verified */
@@ -164,6 +165,10 @@ void attach(struct stage *s, int mnt, int target);
 enum { COPY_MODE = 1, COPY_OWNER = 2, COPY_CONTENT = 4 };
 void copy_up(struct stage *s, int from, int mnt, u32 what);
 u64 kernel_dev(u64 device);
+void do_landlock_ruleset(struct stage *s);
+void do_landlock_path(struct stage *s);
+void do_landlock_port(struct stage *s);
+void do_landlock_restrict(struct stage *s);
 
 void do_session(struct stage *s);
 void do_rlimit(struct stage *s);

@@ -3,10 +3,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -31,6 +33,10 @@ func main() {
 		groups()
 	case "xattr":
 		xattr(args)
+	case "bind", "connect":
+		tcp(os.Args[1], args)
+	case "abstract":
+		abstract(args)
 	default:
 		fatal("unknown command " + os.Args[1])
 	}
@@ -107,6 +113,45 @@ func keyring() {
 func groups() {
 	g, err := unix.Getgroups()
 	fmt.Println(unix.Getuid(), unix.Getgid(), g, err)
+}
+
+// tcp binds a socket to ports of the loopback address, or connects to them, and prints each outcome.
+func tcp(call string, ports []string) {
+	for _, port := range ports {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err != nil {
+			fatal("socket: " + err.Error())
+		}
+		addr := &unix.SockaddrInet4{Port: int(number(port)), Addr: [4]byte{127, 0, 0, 1}}
+		if call == "bind" {
+			err = unix.Bind(fd, addr)
+		} else {
+			err = unix.Connect(fd, addr)
+		}
+		outcome(err)
+		unix.Close(fd)
+	}
+}
+
+// abstract connects to abstract sockets (unix(7)) and prints each outcome.
+func abstract(names []string) {
+	for _, name := range names {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+		if err != nil {
+			fatal("socket: " + err.Error())
+		}
+		outcome(unix.Connect(fd, &unix.SockaddrUnix{Name: "@" + name}))
+		unix.Close(fd)
+	}
+}
+
+func outcome(err error) {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		fmt.Println(unix.ErrnoName(errno))
+		return
+	}
+	fmt.Println("ok")
 }
 
 // hunt looks for a file (its inode number, or "memfd") behind every /proc/PID/exe
