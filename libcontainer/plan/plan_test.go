@@ -251,7 +251,6 @@ func TestRefused(t *testing.T) {
 		patch, field string
 		facts        func() Facts
 	}{
-		"netDevices":       {`{"linux": {"netDevices": {"eth0": {}}, "namespaces": [{"type": "mount"}, {"type": "uts"}]}}`, "linux.netDevices", nil},
 		"intelRdt":         {`{"linux": {"intelRdt": {}}}`, "linux.intelRdt", nil},
 		"mount label":      {`{"linux": {"mountLabel": "x"}}`, "linux.mountLabel", nil},
 		"process label":    {`{"process": {"selinuxLabel": "x"}}`, "process.selinuxLabel", nil},
@@ -396,5 +395,13 @@ func TestSysctlPath(t *testing.T) {
 		if err := c.sysctls(); err == nil {
 			t.Errorf("%q is taken for a parameter", key)
 		}
+	}
+}
+
+// What the check of the configuration refuses isn't compiled either, should it ever come this far.
+func TestNetDevicesNeedNamespace(t *testing.T) {
+	c := newCompiler(input(&specs.Spec{Linux: &specs.Linux{NetDevices: map[string]specs.LinuxNetDevice{"eth0": {}}}}))
+	if err := c.netDevices(); err == nil || !strings.HasPrefix(err.Error(), "linux.netDevices: ") {
+		t.Errorf("%v", err)
 	}
 }
