@@ -166,7 +166,6 @@ func TestFeaturesAreTrue(t *testing.T) {
 	}
 	// What is said to be missing is refused.
 	for name, change := range map[string]func(*specs.Spec){
-		"intelRdt": func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{} },
 		"idmap": func(s *specs.Spec) {
 			ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 1}}
 			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/x", Source: "/", Options: []string{"bind", "idmap"}, UIDMappings: ids, GIDMappings: ids})

@@ -9,6 +9,7 @@ import (
 
 	"davit/cgroups"
 	"davit/libcontainer/bundle"
+	"davit/libcontainer/intelrdt"
 	"davit/libcontainer/netdevice"
 	"davit/libcontainer/plan"
 	"davit/libcontainer/process"
@@ -27,6 +28,9 @@ type boot struct {
 	dir    *state.Dir
 
 	devices *netdevice.Moved // those that are in the container, until it is sure to exist
+
+	rdt     *intelrdt.Group // its class of service, if it has one
+	undoRdt func() error    // undoes the making of it
 
 	made       bool // the cgroups are made
 	hooksBegun bool // so poststop is due
@@ -259,6 +263,9 @@ func (b *boot) cloned() error {
 			return err
 		}
 	}
+	if err := b.joinResctrl(); err != nil {
+		return err
+	}
 	if err := b.moveDevices(); err != nil {
 		return err
 	}
@@ -280,6 +287,9 @@ func (b *boot) save() error {
 		NoPivot: b.opts.NoPivot, NoNewKeyring: b.opts.NoNewKeyring,
 		SharedPID: !b.plan.PrivatePID, NoProcess: spec.Process == nil, StartHooks: hasStartHooks(spec.Hooks), Listener: hasListener(spec),
 	}
+	if b.rdt != nil {
+		b.record.IntelRdtClass, b.record.IntelRdtOwned, b.record.IntelRdtMonitored = b.rdt.Class, b.rdt.Owned, b.rdt.Monitored
+	}
 	return b.dir.Save(b.record)
 }
 
@@ -298,6 +308,7 @@ func (b *boot) undo() {
 		}
 		b.cgroup.Close()
 	}
+	b.leaveResctrl()
 	if b.hooksBegun {
 		b.rt.poststop(b.spec, b.record)
 	}

@@ -71,6 +71,9 @@ func (c *container) delete(force bool) error {
 	if err := m.Destroy(); err != nil {
 		return err
 	}
+	if err := c.removeRdt(); err != nil {
+		return err
+	}
 	spec, err := c.spec()
 	if err != nil {
 		c.rt.log.Warn("poststop hooks: " + err.Error())
@@ -118,6 +121,9 @@ func (rt *Runtime) deleteRemains(dir *state.Dir, recorded bool) error {
 	if err == nil {
 		if spec, err := bundle.Parse(raw); err == nil {
 			if err := rt.removeCgroups(dir.ID(), spec, recorded); err != nil {
+				return err
+			}
+			if err := rt.removeUnrecordedRdt(dir.ID(), spec); err != nil {
 				return err
 			}
 		}

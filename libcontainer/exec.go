@@ -240,6 +240,9 @@ func (e *join) cloned() error {
 			return err
 		}
 	}
+	if err := e.joinResctrl(); err != nil {
+		return err
+	}
 	e.joined = true
 	return e.save()
 }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"davit/libcontainer/intelrdt"
 	"davit/libcontainer/state"
 )
 
@@ -34,6 +35,10 @@ type Options struct {
 	Log           *slog.Logger // nil discards
 	SystemdCgroup bool         // cgroups are made by systemd
 	Rootless      bool         // a lack of permission to make cgroups is not an error
+
+	// Resctrl is where classes of linux.intelRdt are made. By default it is looked
+	// up in the table of mounts, when a container needs it.
+	Resctrl intelrdt.Tree
 }
 
 // New opens a state directory.

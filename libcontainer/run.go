@@ -109,6 +109,9 @@ func (b *boot) finish() error {
 	if err := b.cgroup.Destroy(); err != nil {
 		return err
 	}
+	if err := (&container{b.rt, b.dir, b.record}).removeRdt(); err != nil {
+		return err
+	}
 	b.rt.poststop(b.spec, b.record)
 	return b.dir.Remove()
 }

@@ -178,8 +178,6 @@ func (c *compiler) refuse() error {
 	switch {
 	case c.spec.Root == nil:
 		return fail("root", "is required")
-	case c.linux.IntelRdt != nil:
-		return fail("linux.intelRdt", "Intel RDT is not supported by this version of davit")
 	case c.linux.MountLabel != "" && !c.in.Facts.SELinux:
 		return noSELinux("linux.mountLabel")
 	}

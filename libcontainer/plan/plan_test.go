@@ -215,7 +215,7 @@ func TestFields(t *testing.T) {
 		"process.commandLine": elsewhere, "process.execCPUAffinity": elsewhere, // Windows; not for a container's first process
 		"linux.uidMappings": "linux.uidMappings", "linux.gidMappings": "linux.uidMappings", "linux.sysctl": `linux.sysctl["net.x"]`,
 		"linux.resources": elsewhere, "linux.cgroupsPath": elsewhere, "linux.namespaces": "linux.namespaces", "linux.devices": "linux.devices[0]",
-		"linux.netDevices": "linux.netDevices", "linux.intelRdt": elsewhere, // refused, see TestRefused
+		"linux.netDevices": "linux.netDevices", "linux.intelRdt": elsewhere,
 		"linux.seccomp": "linux.seccomp", "linux.rootfsPropagation": "linux.rootfsPropagation", "linux.maskedPaths": "linux.maskedPaths[0]",
 		"linux.readonlyPaths": "linux.readonlyPaths[0]", "linux.mountLabel": "linux.maskedPaths[0]", "linux.personality": "linux.personality",
 		"linux.memoryPolicy": "linux.memoryPolicy", "linux.timeOffsets": "linux.namespaces[6]",
@@ -251,7 +251,6 @@ func TestRefused(t *testing.T) {
 		patch, field string
 		facts        func() Facts
 	}{
-		"intelRdt":         {`{"linux": {"intelRdt": {}}}`, "linux.intelRdt", nil},
 		"mount label":      {`{"linux": {"mountLabel": "x"}}`, "linux.mountLabel", nil},
 		"process label":    {`{"process": {"selinuxLabel": "x"}}`, "process.selinuxLabel", nil},
 		"root unmapped":    {`{"process": {"user": {"uid": 5, "gid": 0}}, "linux": {` + strings.Replace(withUser, `"containerID": 0`, `"containerID": 5`, 1) + `}}`, "linux.uidMappings", nil},

@@ -47,9 +47,14 @@ type Record struct {
 	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"`
 	// SystemdCgroup: the cgroups are a systemd unit's.
 	SystemdCgroup bool `json:"systemdCgroup,omitempty"`
-	// IntelRdtPath is the resctrl directory that goes when the container does;
-	// empty if none was made for it.
-	IntelRdtPath string `json:"intelRdtPath,omitempty"`
+	// IntelRdtClass is the resctrl class that the container's processes are in:
+	// a directory's name, "." for the default class, empty for a container that
+	// resctrl has nothing to do with.
+	IntelRdtClass string `json:"intelRdtClass,omitempty"`
+	// IntelRdtOwned: the class was made for the container and goes with it.
+	IntelRdtOwned bool `json:"intelRdtOwned,omitempty"`
+	// IntelRdtMonitored: the container has a monitoring group in its class.
+	IntelRdtMonitored bool `json:"intelRdtMonitored,omitempty"`
 	// Rootless: errors of missing cgroup permissions are not fatal.
 	Rootless bool `json:"rootless,omitempty"`
 
@@ -178,8 +183,12 @@ func (r *Record) check(id string) error {
 		return fmt.Errorf("bundle: %.256q is not a clean absolute path in UTF-8", r.Bundle)
 	case !cleanAbs(r.Rootfs):
 		return fmt.Errorf("rootfs: %.256q is not a clean absolute path in UTF-8", r.Rootfs)
-	case r.IntelRdtPath != "" && !cleanAbs(r.IntelRdtPath):
-		return fmt.Errorf("intelRdtPath: %.256q is not a clean absolute path in UTF-8", r.IntelRdtPath)
+	case r.IntelRdtClass != "" && (filepath.Base(r.IntelRdtClass) != r.IntelRdtClass || r.IntelRdtClass == "/" || r.IntelRdtClass == ".."):
+		return fmt.Errorf("intelRdtClass: %.256q is not a directory's name", r.IntelRdtClass)
+	case !utf8.ValidString(r.IntelRdtClass):
+		return fmt.Errorf("intelRdtClass: %.256q is not in UTF-8", r.IntelRdtClass)
+	case r.IntelRdtOwned && r.IntelRdtClass != id:
+		return fmt.Errorf("intelRdtOwned: class %.256q was not made for this container", r.IntelRdtClass)
 	}
 	for controller, path := range r.CgroupPaths {
 		if !cleanAbs(path) || path == "/" {

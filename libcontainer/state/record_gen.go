@@ -35,8 +35,12 @@ func decodeRecord(d *jsontext.Decoder, v *Record) {
 			d.StringMap(&v.CgroupPaths)
 		case "systemdCgroup":
 			d.OptionalBool(&v.SystemdCgroup)
-		case "intelRdtPath":
-			d.OptionalString(&v.IntelRdtPath)
+		case "intelRdtClass":
+			d.OptionalString(&v.IntelRdtClass)
+		case "intelRdtOwned":
+			d.OptionalBool(&v.IntelRdtOwned)
+		case "intelRdtMonitored":
+			d.OptionalBool(&v.IntelRdtMonitored)
 		case "rootless":
 			d.OptionalBool(&v.Rootless)
 		case "sharedPID":
@@ -52,7 +56,7 @@ func decodeRecord(d *jsontext.Decoder, v *Record) {
 		case "noNewKeyring":
 			d.OptionalBool(&v.NoNewKeyring)
 		default:
-			if d.Other("formatVersion ociVersion id bundle rootfs init created annotations cgroupPaths systemdCgroup intelRdtPath rootless sharedPID noProcess startHooks listener noPivot noNewKeyring") {
+			if d.Other("formatVersion ociVersion id bundle rootfs init created annotations cgroupPaths systemdCgroup intelRdtClass intelRdtOwned intelRdtMonitored rootless sharedPID noProcess startHooks listener noPivot noNewKeyring") {
 				goto again
 			}
 		}
@@ -103,9 +107,17 @@ func encodeRecord(e *jsontext.Encoder, v *Record) {
 		e.Name("systemdCgroup")
 		e.Bool(v.SystemdCgroup)
 	}
-	if v.IntelRdtPath != "" {
-		e.Name("intelRdtPath")
-		e.String(v.IntelRdtPath)
+	if v.IntelRdtClass != "" {
+		e.Name("intelRdtClass")
+		e.String(v.IntelRdtClass)
+	}
+	if v.IntelRdtOwned {
+		e.Name("intelRdtOwned")
+		e.Bool(v.IntelRdtOwned)
+	}
+	if v.IntelRdtMonitored {
+		e.Name("intelRdtMonitored")
+		e.Bool(v.IntelRdtMonitored)
 	}
 	if v.Rootless {
 		e.Name("rootless")

@@ -35,7 +35,7 @@ func TestSaveLoad(t *testing.T) {
 	}
 	want := record("c")
 	want.Rootless, want.SystemdCgroup, want.NoPivot, want.NoNewKeyring = true, true, true, true
-	want.IntelRdtPath = "/sys/fs/resctrl/c"
+	want.IntelRdtClass, want.IntelRdtOwned, want.IntelRdtMonitored = want.ID, true, true
 	if err := d.Save(want); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestLoadDamaged(t *testing.T) {
 		"created":           with("created", "yesterday"),
 		"bundle":            with("bundle", "rel"),
 		"rootfs":            with("rootfs", "/a/../b"),
-		"resctrl":           with("intelRdtPath", "/sys/fs/resctrl/../x"),
+		"resctrl":           with("intelRdtClass", "../x"),
 		"relative cgroup":   with("cgroupPaths", map[string]string{"memory": "x"}),
 		"climbing cgroup":   with("cgroupPaths", map[string]string{"memory": "/sys/fs/cgroup/.."}),
 		"root as a cgroup":  with("cgroupPaths", map[string]string{"": "/"}),
