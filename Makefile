@@ -36,13 +36,13 @@ export GOFLAGS += -buildvcs=false
 
 BUILD_PACKAGES := gcc libc6-dev binutils musl-tools pkg-config libseccomp-dev
 RUN_PACKAGES   := busybox-static
-TEST_PACKAGES  := $(RUN_PACKAGES) strace iproute2 libcap2-bin mmdebstrap
+TEST_PACKAGES  := $(RUN_PACKAGES) strace iproute2 libcap2-bin uidmap mmdebstrap
 DEBIAN_ROOTFS  ?= /var/tmp/davit-test-cache/bookworm
 BENCH_PACKAGES := $(RUN_PACKAGES) crun runc
 VM_PACKAGES    := mmdebstrap debian-archive-keyring cpio xz-utils e2fsprogs qemu-system-x86
 VM_GUEST       ?= /var/tmp/davit-test-cache/vm
 
-.PHONY: all davit run test unit vm-test lint bench fuzz install uninstall clean generate help packages-%
+.PHONY: all davit run test rootless-test unit vm-test lint bench fuzz install uninstall clean generate help packages-%
 all: davit  ## build ./davit (the default)
 
 davit: packages-build $(STAGE)  ## one static, self-contained binary
@@ -71,6 +71,9 @@ test: lint davit packages-test  ## everything that this host can run; as root fo
 	@[ "$$(id -u)" != 0 ] || tests/debian-rootfs.sh $(DEBIAN_ROOTFS) || echo "without a Debian rootfs the tests of real workloads are skipped"
 	DAVIT_DEBIAN_ROOTFS=$(DEBIAN_ROOTFS) DAVIT=$(CURDIR)/davit $(GO) test -p 1 -tags $(TAGS) -timeout 30m ./...
 	$(GO) test -tags $(TAGS),cilium_ebpf ./cgroups/devices
+
+rootless-test: davit packages-test  ## of make test, what is about ordinary users and user namespaces (as root, which makes them)
+	DAVIT=$(CURDIR)/davit $(GO) test -count=1 -tags $(TAGS) -timeout 15m ./tests/rootless
 
 unit: $(STAGE)  ## the tests that need no root
 	$(GO) test -tags $(TAGS) $$($(GO) list ./... | grep -v /tests/)
@@ -126,4 +129,4 @@ clean:  ## remove what make built
 	rm -rf davit bin nsenter/stage/bin/stage-*
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {sub(/:.*/, "", $$1); printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {sub(/:.*/, "", $$1); printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -157,7 +157,12 @@ func TestStateRootHint(t *testing.T) {
 	denied := func(path string) error {
 		return fmt.Errorf("davit create failed: %w", &fs.PathError{Op: "mkdir", Path: path, Err: fs.ErrPermission})
 	}
-	user := identity{euid: 1000}
+	user, login := identity{euid: 1000}, identity{euid: 1000, runtime: "/run/user/1001"}
+	for _, err := range []error{fmt.Errorf("make state root: %w", denied("/run/user/1001")), fmt.Errorf("open state root /run/user/1001/davit: %w", fs.ErrPermission)} {
+		if got := login.hint(err); !errors.Is(got, err) || !strings.Contains(got.Error(), "XDG_RUNTIME_DIR is /run/user/1001,") {
+			t.Errorf("%v", got)
+		}
+	}
 	for _, tt := range []struct {
 		self identity
 		err  error

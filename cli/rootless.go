@@ -70,11 +70,21 @@ func (id identity) unprivileged() bool {
 	return id.euid != 0 || id.userNS && !(id.hasUser && id.user == "root")
 }
 
-// hint adds what to do to an error of the default state directory, which is
-// root's for want of a directory that is the caller's.
+// hint adds what to do to an error of the default state directory: it is
+// root's for want of a directory that is the caller's, or the caller isn't let
+// into the one that the environment names.
 func (id identity) hint(err error) error {
+	if !id.unprivileged() || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	if id.runtime != "" {
+		if !strings.Contains(err.Error(), "state root ") && !strings.Contains(err.Error(), "state root:") {
+			return err
+		}
+		return fmt.Errorf("%w; XDG_RUNTIME_DIR is %s, set it to a directory of yours or keep the containers' state elsewhere by --root", err, id.runtime)
+	}
 	_, after, _ := strings.Cut(err.Error(), systemRoot)
-	if !id.unprivileged() || id.runtime != "" || !errors.Is(err, fs.ErrPermission) || !strings.HasPrefix(after, "/") && !strings.HasPrefix(after, ":") {
+	if !strings.HasPrefix(after, "/") && !strings.HasPrefix(after, ":") {
 		return err
 	}
 	return fmt.Errorf("%w; without root, set XDG_RUNTIME_DIR or keep the containers' state elsewhere by --root", err)

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"davit/cgroups"
+	"davit/libcontainer/process"
 	"davit/libcontainer/state"
 )
 
@@ -76,7 +77,13 @@ func (rt *Runtime) Processes(id string) ([]int, error) {
 		pids, err = m.Pids(true)
 		return err
 	})
-	if errors.Is(err, cgroups.ErrNotExist) && !c.record.Init.Alive() {
+	if !errors.Is(err, cgroups.ErrNotExist) {
+		return pids, err
+	}
+	if !c.record.SharedPID {
+		pids, err = process.Members(c.record.Init.PID) // rootless, without a cgroup
+	}
+	if !c.record.Init.Alive() {
 		return nil, nil // it is being deleted
 	}
 	return pids, err

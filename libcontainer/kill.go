@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"davit/cgroups"
 	"davit/libcontainer/process"
 )
 
@@ -53,6 +54,10 @@ func (c *container) killAll(sig unix.Signal, asked bool) error {
 	if err := m.Kill(sig); err != nil {
 		if asked && !c.record.Init.Alive() {
 			return nil
+		}
+		// Rootless there may be no cgroup; SIGKILL of the first process ends a PID namespace's others.
+		if errors.Is(err, cgroups.ErrNotExist) && !c.record.SharedPID && sig != unix.SIGKILL {
+			return process.SignalMembers(c.record.Init.PID, sig)
 		}
 		return c.signal(sig)
 	}

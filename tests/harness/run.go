@@ -104,6 +104,9 @@ func command(t testing.TB, line ...string) *Cmd {
 	return c
 }
 
+// Command prepares any program of the host, such as davit under another user and without --root.
+func Command(t testing.TB, line ...string) *Cmd { t.Helper(); return command(t, line...) }
+
 // Begin starts the command.
 func (c *Cmd) Begin() {
 	c.t.Helper()

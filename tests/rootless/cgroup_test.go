@@ -1,0 +1,99 @@
+package rootless
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"davit/tests/harness"
+)
+
+// limit asks for something that only a cgroup can give.
+func limit(c *specs.Spec) {
+	c.Linux.Resources = &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}}
+}
+
+// Without the right to make cgroups there is none, and whoever asks for limits gets an error rather than a container without them.
+func TestWithoutCgroup(t *testing.T) {
+	t.Parallel()
+	s := hand.sandbox(t, harness.Shell("cat /proc/self/cgroup"))
+	var own unix.Stat_t
+	if err := unix.Stat("/sys/fs/cgroup", &own); err != nil {
+		t.Skip("this host has no cgroups")
+	}
+	s.Output()
+	s.Run(limit).Fails("cgroup", "linux.resources")
+	s.Run(func(c *specs.Spec) {
+		c.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: harness.Pointer(int64(10))}}
+	}).Fails("cgroup")
+
+	s = hand.sandbox(t, harness.Args("/bin/sleep", "1000"))
+	s.Create().Succeeds()
+	defer s.Delete()
+	s.Davit("pause", s.ID).Fails("cgroup")
+	s.Davit("update", "--pids-limit", "10", s.ID).Fails("cgroup")
+	s.Davit("kill", s.ID, "KILL").Succeeds()
+}
+
+// A cgroup that was given to the user is used, limited, paused, and left as it was.
+func TestDelegatedCgroup(t *testing.T) {
+	if have, err := harness.CurrentLayout(); err != nil || have != harness.V2 {
+		harness.InLayout(t, harness.V2, "^TestDelegatedCgroup$")
+		return
+	}
+	for name, k := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			u := k.user
+			s := u.sandbox(t, k.edit, harness.Args("/bin/sleep", "1000"))
+			own := delegate(t, u, s)
+			s.Edit(func(c *specs.Spec) { c.Linux.CgroupsPath = own + "/box" })
+			s.Create().Succeeds()
+			dir := "/sys/fs/cgroup" + own + "/box"
+			if data, err := os.ReadFile(dir + "/cgroup.procs"); err != nil || strings.TrimSpace(string(data)) != fmt.Sprint(s.PID()) {
+				t.Errorf("in the cgroup is %q, want %d: %v", data, s.PID(), err)
+			}
+			s.Davit("start", s.ID).Succeeds()
+			x := s.Davit("exec", s.ID, "/bin/sh", "-c", "cat /proc/self/cgroup; ls /sys/fs/cgroup/cgroup.procs")
+			if x.Succeeds(); fields(x.Stdout()) != "0::/ /sys/fs/cgroup/cgroup.procs" && !strings.Contains(x.Stdout(), "0::/\n") {
+				t.Errorf("the container sees %s", fields(x.Stdout()))
+			}
+			s.Davit("pause", s.ID).Succeeds()
+			s.WaitStatus("paused")
+			s.Davit("resume", s.ID).Succeeds()
+			if len(processes(t, u, s)) != 1 {
+				t.Error("ps doesn't list one process")
+			}
+			s.Davit("kill", "--all", s.ID, "KILL").Succeeds()
+			s.WaitStatus(specs.StateStopped)
+			s.Davit("delete", s.ID).Succeeds()
+			if _, err := os.Stat(dir); err == nil {
+				t.Error("the cgroup is left")
+			}
+		})
+	}
+}
+
+// delegate makes a cgroup that belongs to the user, with the user's processes in it, as a service manager would.
+func delegate(t *testing.T, u *account, s *harness.Sandbox) (path string) {
+	t.Helper()
+	path = "/" + s.ID + "-delegated"
+	dir := "/sys/fs/cgroup" + path
+	main := filepath.Join(dir, "main")
+	must(t, os.MkdirAll(main, 0o755))
+	t.Cleanup(func() {
+		_ = unix.Rmdir(main)
+		if err := unix.Rmdir(dir); err != nil {
+			t.Errorf("remove %s: %v", dir, err)
+		}
+	})
+	for _, f := range []string{"", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "main", "main/cgroup.procs"} {
+		must(t, os.Chown(filepath.Join(dir, f), u.uid, u.uid))
+	}
+	s.Prefix = append([]string{"sh", "-c", "echo $$ >" + main + `/cgroup.procs && exec "$@"`, "sh"}, s.Prefix...)
+	return path
+}
