@@ -33,6 +33,8 @@ func main() {
 		groups()
 	case "xattr":
 		xattr(args)
+	case "double":
+		double(args)
 	case "bind", "connect":
 		tcp(os.Args[1], args)
 	case "abstract":
@@ -113,6 +115,19 @@ func keyring() {
 func groups() {
 	g, err := unix.Getgroups()
 	fmt.Println(unix.Getuid(), unix.Getgid(), g, err)
+}
+
+// double calls a number with the arguments 0, 1, 2, … and counts how often twice the argument came back.
+func double(args []string) {
+	var right, wrong uintptr
+	for i := range number(args[1]) {
+		if n, _, errno := unix.RawSyscall(number(args[0]), i, 0, 0); errno == 0 && n == 2*i {
+			right++
+		} else {
+			wrong++
+		}
+	}
+	fmt.Println(right, wrong)
 }
 
 // tcp binds a socket to ports of the loopback address, or connects to them, and prints each outcome.
