@@ -150,7 +150,15 @@ func cgroupConfig(rt *Runtime, id string, spec *specs.Spec) *cgroups.Config {
 func (b *boot) open(f *plan.FileRef) (int, error) {
 	switch f.Kind {
 	case plan.Namespace:
-		return openNamespace(f)
+		fd, err := openNamespace(f)
+		if err == nil {
+			err = b.checkForeign(fd, f)
+		}
+		if err != nil {
+			unix.Close(fd)
+			return -1, err
+		}
+		return fd, nil
 	case plan.MountClone:
 		return cloneMount(f)
 	case plan.ExecFifo:

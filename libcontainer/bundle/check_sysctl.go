@@ -1,6 +1,10 @@
 package bundle
 
-import "strings"
+import (
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
 
 // sysctls checks that every key of linux.sysctl belongs to a namespace that the
 // container doesn't share with the runtime: any other would change the host.
@@ -68,6 +72,17 @@ func (c *checker) sysctl(at path, file, value string) {
 		c.failf(at, "needs a %s namespace that is not the runtime's: the host's value would change", name).Hint =
 			`add {"type": "` + name + `"} to linux.namespaces`
 	}
+}
+
+// SysctlNamespace returns the type of namespace that has its own value of a
+// kernel parameter, by its name in linux.sysctl, or "".
+func SysctlNamespace(key string) specs.LinuxNamespaceType {
+	file, ok := sysctlFile(key)
+	if !ok {
+		return ""
+	}
+	_, name := sysctlNamespace(file)
+	return specs.LinuxNamespaceType(name)
 }
 
 // sysctlNamespace returns the type of namespace that has its own value of a
