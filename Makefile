@@ -38,11 +38,13 @@ BUILD_PACKAGES := gcc libc6-dev binutils musl-tools pkg-config libseccomp-dev
 RUN_PACKAGES   := busybox-static
 TEST_PACKAGES  := $(RUN_PACKAGES) strace iproute2 libcap2-bin uidmap mmdebstrap
 DEBIAN_ROOTFS  ?= /var/tmp/davit-test-cache/bookworm
+ENGINE_PACKAGES := $(RUN_PACKAGES) runc crun iproute2 iptables containerd docker.io podman buildah conmon containernetworking-plugins \
+	slirp4netns fuse-overlayfs uidmap catatonit tini
 BENCH_PACKAGES := $(RUN_PACKAGES) crun runc
 VM_PACKAGES    := mmdebstrap debian-archive-keyring cpio xz-utils e2fsprogs qemu-system-x86
 VM_GUEST       ?= /var/tmp/davit-test-cache/vm
 
-.PHONY: all davit run test rootless-test unit vm-test lint bench fuzz install uninstall clean generate help packages-%
+.PHONY: all davit run test rootless-test engines-test unit vm-test lint bench fuzz install uninstall clean generate help packages-%
 all: davit  ## build ./davit (the default)
 
 davit: packages-build $(STAGE)  ## one static, self-contained binary
@@ -64,6 +66,9 @@ packages-bench:
 packages-vm:
 	@tests/packages.sh $(VM_PACKAGES)
 
+packages-engines:
+	@DAVIT_QUIET_DAEMONS=1 tests/packages.sh $(ENGINE_PACKAGES)
+
 run: davit packages-run  ## make a bundle with busybox and run it
 	tests/demo.sh $(CURDIR)/davit
 
@@ -74,6 +79,12 @@ test: lint davit packages-test  ## everything that this host can run; as root fo
 
 rootless-test: davit packages-test  ## of make test, what is about ordinary users and user namespaces (as root, which makes them)
 	DAVIT=$(CURDIR)/davit $(GO) test -count=1 -tags $(TAGS) -timeout 15m ./tests/rootless
+
+engines-test: davit packages-engines  ## containerd, Docker, Podman, Buildah with davit as their runtime; as root
+	@mkdir -p docs/engines
+	cd tests/engines && $(GO) vet ./... && DAVIT=$(CURDIR)/davit DAVIT_ENGINES_RESULTS=$(CURDIR)/tests/engines/results \
+		$(GO) test -p 1 -count=1 -timeout 60m ./... ; code=$$?; \
+		$(GO) run ./report results >$(CURDIR)/docs/engines/results.md && exit $$code
 
 unit: $(STAGE)  ## the tests that need no root
 	$(GO) test -tags $(TAGS) $$($(GO) list ./... | grep -v /tests/)

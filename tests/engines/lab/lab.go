@@ -1,0 +1,111 @@
+// Package lab runs real container engines with davit as their runtime, and
+// proves that they did: containerd, Docker, Podman, Buildah, from Debian's
+// packages, each in a cell of its own.
+//
+// # A cell
+//
+// A [Cell] is a process with mount, network, PID, IPC and UTS namespaces of
+// its own: an init that reaps, and that the kernel ends together with all that
+// lives below it when the test goes away, however it goes. Inside, / is
+// shared as on a host with systemd; /run, /dev/shm and /proc are new; /etc and
+// /var/lib are overlays, so that an engine may write what it likes; the cgroup
+// filesystems are the host's own ([Hybrid]), only version 1 ([V1]) or only
+// version 2 ([V2], with the controllers that version 1 has left). Below
+// [Cell.Dir], which has the same path inside and outside, is room for
+// everything else. Commands run in it through [Cell.Run], [Cell.Daemon] and
+// [Cell.Terminal].
+//
+// # The proof
+//
+// Engines are given [Cell.Recorder]("davit") as their runtime: a script that
+// writes down how it was called and executes davit. What /usr/sbin/runc and
+// /usr/bin/crun are in a cell are such scripts, too. A scenario passes only if
+// davit was asked to create, run or restore a container, and no other runtime
+// was.
+//
+// # Scenarios
+//
+// A package for an engine calls [Main] in its TestMain, starts the engine in
+// a cell, and gives a table of [Scenario] to [Engine.Scenarios]. A scenario
+// fails through the methods of [S]; what it makes it also removes. After each,
+// the cell must be as before: mounts, cgroups, davit's state. After all,
+// [Main] compares the host with what it was: mounts, cgroups, network
+// namespaces, links, packet filter, sysctls and processes.
+//
+// A scenario may have an Excuse: words for what this machine refuses to every
+// runtime. It counts only if runc fails in the same scenario too, and the skip
+// then shows both the words and what the engine said of runc.
+//
+// Results go to the directory DAVIT_ENGINES_RESULTS, one file for a package;
+// the report command makes the table of them.
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Main runs a package's tests between two looks at the host. It doesn't return.
+func Main(m *testing.M, pkg string) {
+	if plan := os.Getenv(cellVariable); plan != "" {
+		cellInit(plan)
+	}
+	if os.Getuid() != 0 || os.Getenv("DAVIT") == "" {
+		fmt.Println("SKIP: the engines need root, and DAVIT=PATH of the davit to test (make engines-test)")
+		os.Exit(0)
+	}
+	before := hostNow()
+	code := m.Run()
+	if diff := before.settle(); diff != "" {
+		fmt.Printf("FAIL: the host is not as it was before:\n%s", diff)
+		code = 1
+	}
+	if dir := os.Getenv("DAVIT_ENGINES_RESULTS"); dir != "" {
+		if err := results.write(filepath.Join(dir, pkg+".json")); err != nil {
+			fmt.Println("FAIL:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Result is the outcome of one scenario.
+type Result struct {
+	Engine   string // with its version
+	Cgroups  Cgroups
+	Scenario string
+	Outcome  string // pass, fail, skip
+	Reason   string `json:",omitempty"`
+}
+
+// Timing compares runtimes by one command of an engine.
+type Timing struct {
+	Engine  string
+	Cgroups Cgroups
+	Command string
+	Rounds  int
+	Median  map[string]float64 // in milliseconds, by runtime
+	Order   []string
+}
+
+// Results is what a package's run found out. There is one for the process:
+// TestMain writes what the tests add.
+type Results struct {
+	Kernel  string
+	Results []Result
+	Timings []Timing
+}
+
+var results Results
+
+func (r *Results) write(path string) error {
+	r.Kernel = kernelRelease()
+	text, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
+}

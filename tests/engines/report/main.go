@@ -1,0 +1,126 @@
+// Command report makes the page of results of what the engines' tests wrote:
+// report DIRECTORY >PAGE.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"davit/tests/engines/lab"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: report DIRECTORY >PAGE")
+		os.Exit(2)
+	}
+	if err := report(os.Stdout, os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		os.Exit(1)
+	}
+}
+
+func report(w io.Writer, dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return err
+	}
+	var all lab.Results
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		var r lab.Results
+		if err := json.Unmarshal(text, &r); err != nil {
+			return fmt.Errorf("%s: %w", f, err)
+		}
+		all.Kernel = r.Kernel
+		all.Results = append(all.Results, r.Results...)
+		all.Timings = append(all.Timings, r.Timings...)
+	}
+	page := "# Engines on davit\n\n" +
+		"`make engines-test` writes this page: real engines from Debian's packages, started with davit as their runtime, on Linux " + all.Kernel + ".\n" +
+		"A scenario passes only if davit made its containers and no other runtime did, and nothing was left of them. A skip because of\n" +
+		"the machine is one that runc shows there as well.\n" +
+		"*hybrid*: version 1 hierarchies beside version 2; *v1*: version 1 alone; *v2*: version 2 alone, with the few controllers that version 1 leaves to it.\n"
+	page += timings(all.Timings)
+	for _, engine := range inOrder(all.Results, func(r lab.Result) string { return r.Engine }) {
+		page += table(engine, all.Results)
+	}
+	_, err = io.WriteString(w, page)
+	return err
+}
+
+// inOrder lists what's new, as it comes.
+func inOrder(results []lab.Result, of func(lab.Result) string) []string {
+	var seen []string
+	for _, r := range results {
+		if x := of(r); !slices.Contains(seen, x) {
+			seen = append(seen, x)
+		}
+	}
+	return seen
+}
+
+func table(engine string, results []lab.Result) string {
+	results = slices.DeleteFunc(slices.Clone(results), func(r lab.Result) bool { return r.Engine != engine })
+	columns := inOrder(results, func(r lab.Result) string { return string(r.Cgroups) })
+	count := make(map[string]int)
+	var notes []string
+	b := fmt.Sprintf("| scenario | %s |\n|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
+	for _, scenario := range inOrder(results, func(r lab.Result) string { return r.Scenario }) {
+		b += "| " + scenario
+		for _, column := range columns {
+			cell := ""
+			for _, r := range results {
+				if r.Scenario != scenario || string(r.Cgroups) != column {
+					continue
+				}
+				count[r.Outcome]++
+				cell = r.Outcome
+				if r.Reason != "" {
+					cell += note(&notes, r.Reason)
+				}
+			}
+			b += " | " + cell
+		}
+		b += " |\n"
+	}
+	head := fmt.Sprintf("\n## %s\n%d pass, %d fail, %d skip\n\n", engine, count["pass"], count["fail"], count["skip"])
+	for i, n := range notes {
+		b += fmt.Sprintf("\n[%d] %s\n", i+1, n)
+	}
+	return head + b
+}
+
+func note(notes *[]string, reason string) string {
+	reason = strings.NewReplacer("|", "\\|", "<", "&lt;").Replace(reason)
+	i := slices.Index(*notes, reason)
+	if i < 0 {
+		i = len(*notes)
+		*notes = append(*notes, reason)
+	}
+	return fmt.Sprintf(" [%d]", i+1)
+}
+
+func timings(all []lab.Timing) string {
+	b := "\n## How long\nMedians in milliseconds; the runtimes took turns within one run.\n\n| command | engine | cgroups | rounds | davit | runc | crun |\n|---|---|---|---|---|---|---|\n"
+	for _, t := range all {
+		b += fmt.Sprintf("| `%s` | %s | %s | %d", t.Command, t.Engine, t.Cgroups, t.Rounds)
+		for _, r := range []string{"davit", "runc", "crun"} {
+			if ms, ok := t.Median[r]; ok {
+				b += fmt.Sprintf(" | %.0f", ms)
+			} else {
+				b += " | –"
+			}
+		}
+		b += " |\n"
+	}
+	return b
+}
