@@ -105,7 +105,7 @@ fuzz: $(STAGE)  ## every fuzz target for FUZZTIME=30s each
 		for f in $$(grep -ho '^func Fuzz[A-Za-z]*' $$p/*_test.go | cut -c6-); do \
 			echo "$$p $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$p || exit 1; \
 		done; done
-	DAVIT_FUZZ_SECONDS=$$(echo $(FUZZTIME) | tr -dc 0-9) $(GO) test -count=1 -v -run DecoderUnderSanitizers ./nsenter
+	DAVIT_FUZZ_TIME=$(FUZZTIME) $(GO) test -count=1 -v -run DecoderUnderSanitizers ./nsenter
 
 ROUNDS ?= 100
 bench: davit packages-bench  ## davit beside crun, runc and a bare C program; BASE=REV adds another davit, ONLY=run picks cases

@@ -2,11 +2,13 @@ package nsenter
 
 import (
 	"fmt"
+	"math"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // seedPlans writes plans for the fuzzer to begin with.
@@ -37,7 +39,7 @@ func seedPlans(t *testing.T, dir string) []string {
 	return paths
 }
 
-// TestDecoderUnderSanitizers fuzzes the stage's decoder for a few seconds; see stage/fuzz. DAVIT_FUZZ_SECONDS asks for more.
+// TestDecoderUnderSanitizers fuzzes the stage's decoder for a few seconds; see stage/fuzz. DAVIT_FUZZ_TIME asks for another duration, such as 2m30s.
 func TestDecoderUnderSanitizers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fuzzing is not short")
@@ -62,9 +64,13 @@ func TestDecoderUnderSanitizers(t *testing.T) {
 	if out, err := osexec.Command(cc, append(flags, "-Istage", "stage/fuzz/decode_fuzz.c", "-o", fuzzer)...).CombinedOutput(); err != nil {
 		t.Fatalf("build the fuzzer: %v\n%s", err, out)
 	}
-	seconds := os.Getenv("DAVIT_FUZZ_SECONDS")
-	if seconds == "" {
-		seconds = "5"
+	seconds := "5"
+	if text := os.Getenv("DAVIT_FUZZ_TIME"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatalf("DAVIT_FUZZ_TIME: %v", err)
+		}
+		seconds = fmt.Sprint(int(math.Ceil(d.Seconds())))
 	}
 	cmd := osexec.Command(fuzzer, append([]string{fmt.Sprint(os.Getpid()), seconds}, seedPlans(t, dir)...)...)
 	out, err := cmd.CombinedOutput()

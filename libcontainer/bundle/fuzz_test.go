@@ -3,6 +3,7 @@ package bundle
 import (
 	"errors"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -38,10 +39,28 @@ func FuzzParse(f *testing.F) {
 				findings(t, CheckProcess(spec.Process, spec.Version))
 			}
 		}
+	})
+}
+
+// FuzzParseProcess is FuzzParse for the process of an exec. The generated
+// decoder refuses more than encoding/json; what both take is the same process.
+func FuzzParseProcess(f *testing.F) {
+	for _, text := range []string{`{"args":["sh"],"cwd":"/"}`, `{"terminal":true,"consoleSize":{"height":1,"width":2},"user":{"uid":1,"gid":2,"umask":18,"additionalGids":[3]},"args":["a"],"cwd":"/","env":["A=b"]}`,
+		`{"args":["a"],"cwd":"/","capabilities":{"bounding":["CAP_KILL"],"ambient":["CAP_FLY"]},"rlimits":[{"type":"RLIMIT_CORE","hard":1,"soft":0}],"noNewPrivileges":true,"oomScoreAdj":-5}`,
+		`{"args":["a"],"cwd":"x","scheduler":{"policy":"SCHED_FIFO","priority":9},"ioPriority":{"class":"IOPRIO_CLASS_RT","priority":9},"execCPUAffinity":{"initial":"0-","final":","}}`,
+		``, `null`, `[]`, `{"args":null}`, `{"cwd":"\u0000"}`, `{"user":{"uid":4294967296}}`, "{}\xff"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
 		p, err := ParseProcess(raw)
 		findings(t, err)
-		if err == nil {
-			findings(t, CheckProcess(p, "1.3.0"))
+		if err != nil {
+			return
+		}
+		findings(t, CheckProcess(p, "1.3.0"))
+		slow, err := parseProcess(raw)
+		if err != nil || !reflect.DeepEqual(p, slow) {
+			t.Fatalf("%q: %+v and %+v, %v", raw, p, slow, err)
 		}
 	})
 }

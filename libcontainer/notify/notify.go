@@ -98,12 +98,21 @@ func (p *Proxy) Relay(pid int) (ready bool, err error) {
 		case err != nil:
 			return false, fmt.Errorf("notify socket: %w", err)
 		}
-		for line := range bytes.Lines(buf[:n]) {
-			if bytes.HasPrefix(line, []byte("READY=")) {
-				return true, p.tell(pid, bytes.TrimRight(line, "\n"))
-			}
+		if line := readyLine(buf[:n]); line != nil {
+			return true, p.tell(pid, line)
 		}
 	}
+}
+
+// readyLine finds what a message says of readiness. It is one line and nothing
+// else: what more the container would tell the manager (MAINPID, FDSTORE) isn't for it to say.
+func readyLine(msg []byte) []byte {
+	for line := range bytes.Lines(msg) {
+		if bytes.HasPrefix(line, []byte("READY=")) {
+			return bytes.TrimRight(line, "\n")
+		}
+	}
+	return nil
 }
 
 // Wait relays until the container is ready or its process, named by pidfd, has ended.

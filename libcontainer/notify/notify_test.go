@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,4 +110,20 @@ func TestWaitEndsWithTheProcess(t *testing.T) {
 		t.Errorf("Wait: %v", err)
 	}
 	_, _ = child.Wait()
+}
+
+// Of whatever a container says, at most one line about readiness goes on.
+func FuzzReadyLine(f *testing.F) {
+	for _, s := range []string{"", "READY=1", "STATUS=x\nREADY=1\nMAINPID=1\n", "READY=1\nREADY=0", "XREADY=1", "READY=\x00\xff\n\n"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		line := readyLine(msg)
+		if said := bytes.HasPrefix(msg, []byte("READY=")) || bytes.Contains(msg, []byte("\nREADY=")); said != (line != nil) {
+			t.Fatalf("%q gives %q", msg, line)
+		}
+		if line != nil && (!bytes.HasPrefix(line, []byte("READY=")) || bytes.IndexByte(line, '\n') >= 0 || !bytes.Contains(msg, line)) {
+			t.Fatalf("%q gives %q", msg, line)
+		}
+	})
 }
