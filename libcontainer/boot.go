@@ -14,6 +14,7 @@ import (
 	"davit/libcontainer/plan"
 	"davit/libcontainer/process"
 	"davit/libcontainer/state"
+	"davit/libcontainer/usermap"
 	"davit/nsenter"
 )
 
@@ -251,7 +252,7 @@ func openNamespace(f *plan.FileRef) (int, error) {
 // cloned does what needs the process: mappings, cgroups, the record.
 func (b *boot) cloned() error {
 	if m := b.plan.Mappings; m != nil {
-		if err := writeMappings(b.pid, m, unix.Geteuid() == 0); err != nil {
+		if err := usermap.Write(b.pid, m.UIDs, m.GIDs, unix.Geteuid() == 0); err != nil {
 			return err
 		}
 		if err := b.stage.Release(nsenter.TokenMapped); err != nil {

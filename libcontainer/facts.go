@@ -24,6 +24,7 @@ func hostFacts(spec *specs.Spec, rootfs string) (plan.Facts, error) {
 	var st unix.Stat_t
 	if err := unix.Stat("/proc/self/ns/user", &st); err == nil {
 		f.InUserNS = st.Ino != initUserNS
+		f.ForeignMounts = f.InUserNS && !ownMounts(&st)
 	}
 	caps, err := permitted()
 	if err != nil {
@@ -56,6 +57,23 @@ func landlockABI() int {
 		return 0
 	}
 	return int(abi)
+}
+
+// ownMounts tells whether the caller's mount namespace belongs to his user
+// namespace. That of one above is not even shown (NS_GET_USERNS, ioctl_ns(2)).
+func ownMounts(user *unix.Stat_t) bool {
+	mounts, err := unix.Open("/proc/self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(mounts)
+	owner, err := unix.IoctlRetInt(mounts, unix.NS_GET_USERNS)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(owner)
+	var st unix.Stat_t
+	return unix.Fstat(owner, &st) == nil && st.Ino == user.Ino && st.Dev == user.Dev
 }
 
 func labelField(spec *specs.Spec) string {

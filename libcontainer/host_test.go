@@ -6,10 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-
-	"davit/libcontainer/plan"
 )
 
 func openFile(t *testing.T, content string) int {
@@ -93,17 +90,5 @@ func TestPIDFileIsWholeAndWithoutNewline(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(p), ".*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
-	}
-}
-
-func TestUnprivilegedMappingOfOwnIDOnly(t *testing.T) {
-	one := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 1}}
-	if !ownOnly(one, 1000) || ownOnly(one, 1001) || ownOnly(append(one, one...), 1000) {
-		t.Error("ownOnly")
-	}
-	if err := writeMappings(os.Getpid(), &plan.Mappings{UIDs: one, GIDs: one}, true); err == nil {
-		t.Error("a second map of a namespace was taken")
-	} else if !strings.HasPrefix(err.Error(), "linux.gidMappings: ") {
-		t.Errorf("the error doesn't name the field: %v", err)
 	}
 }

@@ -89,7 +89,7 @@ func (l *launch) execute(s steps) error {
 		return err
 	}
 	if err := l.converse(s); err != nil {
-		return explainStart(err, l.arg0())
+		return explainDenied(explainStart(err, l.arg0()), l.plan)
 	}
 	return nil
 }

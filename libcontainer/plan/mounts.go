@@ -79,7 +79,7 @@ func (c *compiler) bind(field string, m *specs.Mount, o *mountOptions) error {
 		Target: m.Destination, Source: source, Fd: nsenter.None, Recursive: boolean(o.recursive),
 		RSet: o.tree.set, RClear: o.tree.clear, Propagation: o.propagation,
 	}
-	if c.plan.userns && c.in.Facts.EUID == 0 {
+	if c.plan.userns && c.in.Facts.EUID == 0 && !c.in.Facts.ForeignMounts {
 		// The way to the source may be closed to the container's root, who isn't the caller any more.
 		op.Fd = c.file(FileRef{Kind: MountClone, Path: source, Recursive: o.recursive, Field: field})
 	}

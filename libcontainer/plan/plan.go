@@ -27,16 +27,17 @@ import (
 
 // Facts is what the compiler has to know about the host and the caller.
 type Facts struct {
-	EUID         int
-	InUserNS     bool              // the caller is in a user namespace other than the initial one
-	Capabilities uint64            // the caller's permitted set, which bounds a container without user namespace
-	LastCap      uint64            // the highest capability that the kernel knows
-	Cgroups      *cgroups.Layout   // nil where the container has no cgroup
-	CgroupPaths  map[string]string // the container's cgroups by controller, "" for the unified hierarchy; absolute paths
-	IntoCgroup   bool              // the process is cloned into the container's unified cgroup
-	RootfsMount  string            // the mount point that holds the rootfs; needed only for a shared rootfsPropagation
-	SELinux      bool              // the kernel enforces or permits by SELinux
-	LandlockABI  int               // the version of the kernel's Landlock, 0 without; needed only for the annotation
+	EUID          int
+	InUserNS      bool              // the caller is in a user namespace other than the initial one
+	ForeignMounts bool              // the caller's mount namespace belongs to another user namespace than his: he can't clone mounts
+	Capabilities  uint64            // the caller's permitted set, which bounds a container without user namespace
+	LastCap       uint64            // the highest capability that the kernel knows
+	Cgroups       *cgroups.Layout   // nil where the container has no cgroup
+	CgroupPaths   map[string]string // the container's cgroups by controller, "" for the unified hierarchy; absolute paths
+	IntoCgroup    bool              // the process is cloned into the container's unified cgroup
+	RootfsMount   string            // the mount point that holds the rootfs; needed only for a shared rootfsPropagation
+	SELinux       bool              // the kernel enforces or permits by SELinux
+	LandlockABI   int               // the version of the kernel's Landlock, 0 without; needed only for the annotation
 }
 
 // Input is one container to be made.
@@ -93,6 +94,9 @@ type Plan struct {
 	userns   bool             // the process is in another user namespace than the caller
 	landlock *landlock.Policy // nil for none
 }
+
+// UserNamespace tells whether the process is in another user namespace than the caller.
+func (p *Plan) UserNamespace() bool { return p.userns }
 
 // Mappings are a new user namespace's, user_namespaces(7).
 type Mappings struct {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"davit/tests/harness"
 )
 
@@ -94,5 +96,16 @@ func TestRootOfAUserNamespace(t *testing.T) {
 	inside(only, "delete", "--force", s.ID).Succeeds()
 	if left := inside(only, "list", "--quiet"); left.Stdout() != "" {
 		t.Errorf("left are %s", left.Stdout())
+	}
+}
+
+// uid 0 of a user namespace that has no mounts of its own: what is bound is looked up inside the container's.
+func TestRootWithForeignMounts(t *testing.T) {
+	t.Parallel()
+	s := skipper.sandbox(t, func(c *specs.Spec) { c.Linux.UIDMappings[0].HostID, c.Linux.GIDMappings[0].HostID = 0, 0 },
+		harness.Mount(specs.Mount{Destination: "/bound", Source: "/usr", Options: []string{"rbind", "ro"}}), harness.Shell("ls /bound/bin >/dev/null && cat /proc/self/uid_map"))
+	s.Prefix = append(s.Prefix, "unshare", "--user", "--map-root-user")
+	if got := fields(s.Output()); got != "0 0 1" {
+		t.Errorf("the mapping is %s", got)
 	}
 }
