@@ -18,15 +18,14 @@ func (m *manager) limit(fresh bool) error {
 	if res == nil {
 		return nil
 	}
-	layout := m.layout()
-	if m.cfg.Rootless && layout.Mode == None {
+	if m.cfg.Rootless && len(m.groups) == 0 {
 		res = m.withoutDevices(res)
+		m.cfg.Resources = res
 	}
-	writes, warnings, err := Batch(res, layout, m.cfg.OCIVersion)
+	writes, err := m.batch()
 	if err != nil {
 		return err
 	}
-	m.warn(warnings)
 	if fresh {
 		writes = slices.DeleteFunc(writes, func(w Write) bool { return w.Default })
 	}
@@ -34,6 +33,15 @@ func (m *manager) limit(fresh bool) error {
 		return err
 	}
 	return m.attachDevices(res.Devices, fresh)
+}
+
+// batch translates the container's resources and tells what was ignored.
+func (m *manager) batch() ([]Write, error) {
+	writes, warnings, err := Batch(m.cfg.Resources, m.layout(), m.cfg.OCIVersion)
+	if err == nil {
+		m.warn(warnings)
+	}
+	return writes, err
 }
 
 // apply writes a batch and returns what it wrote. The kernel checks some limits against
@@ -223,6 +231,12 @@ type previous struct {
 }
 
 func (m *manager) Set(res *specs.LinuxResources) error {
+	return m.set(res, nil)
+}
+
+// set changes limits. Where systemd keeps them too it is told first, by announce, what changes,
+// and all lines of a version 1 devices cgroup if one does. announce may be nil.
+func (m *manager) set(res *specs.LinuxResources, announce func(changes, devices []Write) error) error {
 	if res == nil {
 		return nil
 	}
@@ -238,12 +252,23 @@ func (m *manager) Set(res *specs.LinuxResources) error {
 	if err := m.checkUsage(res); err != nil {
 		return err
 	}
+	lines := deviceLines(writes)
 	writes, devices, err := m.planDevices(writes, res.Devices)
 	if err != nil {
 		return err
 	}
+	if len(devices.change.Lines) == 0 {
+		lines = nil
+	}
 	changes, old := m.differences(writes)
-	done, err := m.apply(changes)
+	left := changes
+	if announce != nil {
+		if err := announce(changes, lines); err != nil {
+			return err
+		}
+		left, _ = m.differences(changes)
+	}
+	_, err = m.apply(left)
 	if err == nil {
 		err = devices.apply()
 	}
@@ -251,9 +276,23 @@ func (m *manager) Set(res *specs.LinuxResources) error {
 		err = m.attachDevices(res.Devices, false)
 	}
 	if err != nil {
-		m.restore(done, old)
+		if announce != nil {
+			_ = announce(before(old), nil)
+		}
+		m.restore(changes, old)
 	}
 	return err
+}
+
+// before is the batch that takes changes back.
+func before(old []previous) []Write {
+	var writes []Write
+	for _, p := range old {
+		w := p.write
+		w.Value, w.Else = p.value, nil
+		writes = append(writes, w)
+	}
+	return writes
 }
 
 // differences leaves out what is set already, and returns the old values of the rest as
@@ -308,7 +347,7 @@ func current(w Write, content string) (value string, whole bool) {
 // more: the largest signed number rounded down to a page of at most 64 KiB.
 const unlimitedV1 = 1<<63 - 1<<16
 
-// restore puts back the values of the writes that were done, the last one first.
+// restore puts back the values from before changes that were made, the last one first.
 func (m *manager) restore(done []Write, old []previous) {
 	var f file
 	defer f.close()

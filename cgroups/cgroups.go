@@ -22,6 +22,10 @@
 // with everything below. Its parents are left alone, as an engine may have made them and
 // set limits there; only the parents that the table's second line adds are removed with
 // the last container below them.
+//
+// With Config.Systemd it is systemd that makes the cgroup, as that of a unit: the path is then
+// slice:prefix:name, and the place follows from the slice. What limits systemd knows it is
+// told, so that it doesn't undo them; the files say the rest.
 package cgroups
 
 import (
@@ -30,6 +34,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"davit/cgroups/systemd"
 )
 
 // Config is what a container asks of its cgroups.
@@ -48,6 +54,14 @@ type Config struct {
 	// Owner is the host uid that a v2 cgroup is delegated to; nil keeps the caller's.
 	// [Owner] derives it from a config. Version 1 cgroups are never delegated.
 	Owner *uint32
+	// Systemd is the manager that the container is to be a unit of; nil has the cgroups
+	// made directly. [Manager.Close] closes it.
+	Systemd *systemd.Client
+	// Annotations are the config's, of which those about systemd are taken.
+	Annotations map[string]string
+	// UnitPaths are the recorded paths of the container whose unit it is, where those given
+	// to [Open] may be below them.
+	UnitPaths map[string]string
 	// Warn is told what was ignored, with the config field it came from. May be nil.
 	Warn func(Warning)
 }
@@ -61,6 +75,9 @@ type Manager interface {
 	// Create makes the cgroups and sets every limit, so that a process that joins is
 	// bound from its first instruction. It refuses a cgroup that has processes
 	// ([NotEmptyError]) or is frozen ([ErrFrozen]). On error what it made is removed.
+	//
+	// systemd has no scope without a process: there all this is done by the first Attach,
+	// and until then there is nothing that Kill and Destroy would reach.
 	Create() error
 	// Dir returns a directory descriptor for clone3's CLONE_INTO_CGROUP, owned by the
 	// Manager. ok is false where that alone doesn't join all of the container's cgroups.
@@ -109,26 +126,36 @@ const (
 	Frozen
 )
 
-// New returns the manager of the container that cfg describes. It does no I/O: whether
-// the container exists doesn't matter, so New(same arguments).Destroy() cleans up after a
-// create that died at any point.
+// New returns the manager of the container that cfg describes. It does no I/O, other than to
+// ask systemd where its units are: whether the container exists doesn't matter, so
+// New(same arguments).Destroy() cleans up after a create that died at any point.
 func New(layout *Layout, cfg *Config) (Manager, error) {
+	if cfg.Systemd != nil {
+		return newUnit(layout, cfg)
+	}
 	rel, err := cgroupPath(cfg.Path, cfg.ID)
 	if err != nil {
 		return nil, err
 	}
-	m := &manager{cfg: *cfg, parents: ownParents(cfg.Path)}
+	m := layOut(layout, cfg, rel)
+	m.parents = ownParents(cfg.Path)
+	return m, nil
+}
+
+// layOut lays a path onto the mount points.
+func layOut(layout *Layout, cfg *Config, rel string) *manager {
+	m := &manager{cfg: *cfg}
 	for _, h := range layout.V1 {
 		m.groups = append(m.groups, &group{mount: h.Mountpoint, dir: h.Mountpoint + rel, controllers: h.keys(), fd: -1})
 	}
 	if layout.Unified != "" {
 		m.groups = append(m.groups, &group{mount: layout.Unified, dir: layout.Unified + rel, unified: true, fd: -1})
 	}
-	return m, nil
+	return m
 }
 
 // Open returns the manager of an existing container from what [Manager.Paths] returned.
-// Of cfg only Path, OCIVersion and Warn are used. It does no I/O.
+// Of cfg only Path, OCIVersion, Systemd, UnitPaths and Warn are used. It does no I/O.
 func Open(paths map[string]string, cfg *Config) (Manager, error) {
 	m := &manager{cfg: *cfg, parents: ownParents(cfg.Path)}
 	for _, key := range sortedKeys(paths) {
@@ -147,6 +174,9 @@ func Open(paths map[string]string, cfg *Config) (Manager, error) {
 	}
 	if dir, ok := paths[""]; ok {
 		m.groups = append(m.groups, &group{dir: dir, unified: true, fd: -1})
+	}
+	if cfg.Systemd != nil {
+		return openUnit(m)
 	}
 	return m, nil
 }

@@ -86,7 +86,8 @@ func (a *app) runtime() (*libcontainer.Runtime, error) {
 	if root == "" {
 		root = self.stateRoot()
 	}
-	return libcontainer.New(libcontainer.Options{Root: root, Log: a.log, SystemdCgroup: a.global.systemdCgroup, Rootless: rootless})
+	return libcontainer.New(libcontainer.Options{Root: root, Log: a.log, SystemdCgroup: a.global.systemdCgroup,
+		SystemdUser: self.unprivileged(), Rootless: rootless})
 }
 
 // action wraps what a command does: it is called with the log open and between

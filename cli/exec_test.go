@@ -138,7 +138,7 @@ func TestExecFailures(t *testing.T) {
 		"exec ID":                         "exec failed: exec args cannot be empty",
 		"exec --process /p ID":            "exec failed: container does not exist",
 		"--rootless false exec a/b sh":    "exec failed: invalid container ID format",
-		"--systemd-cgroup exec ID sh":     "exec failed: option --systemd-cgroup",
+		"--systemd-cgroup exec ID sh":     "exec failed: container does not exist",
 		"exec --detach --tty ID sh -c ls": "exec failed: ",
 	} {
 		code, out, errs := davit(t, append([]string{"--root", root}, strings.Fields(line)...)...)

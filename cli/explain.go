@@ -39,7 +39,7 @@ davit explain --format json /srv/web | jq -r '.[].instruction' | sort | uniq -c`
 				dir = args[0]
 			}
 			// The id isn't known; it shows in names of cgroups and the keyring.
-			e, err := libcontainer.Explain(dir, "ID", &opts)
+			e, err := libcontainer.Explain(dir, "ID", &opts, a.global.systemdCgroup)
 			if err != nil {
 				return err
 			}

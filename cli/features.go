@@ -45,7 +45,7 @@ func allFeatures() *features.Features {
 				string(specs.PIDNamespace), string(specs.TimeNamespace), string(specs.UserNamespace), string(specs.UTSNamespace),
 			},
 			Capabilities:    plan.Capabilities(),
-			Cgroup:          &features.Cgroup{V1: new(true), V2: new(true), Systemd: new(false), SystemdUser: new(false), Rdma: new(true)},
+			Cgroup:          &features.Cgroup{V1: new(true), V2: new(true), Systemd: new(true), SystemdUser: new(true), Rdma: new(true)},
 			Seccomp:         seccomp.Features(),
 			Apparmor:        &features.Apparmor{Enabled: new(true)},
 			Selinux:         &features.Selinux{Enabled: new(true)},
@@ -56,7 +56,7 @@ func allFeatures() *features.Features {
 		},
 		Annotations: map[string]string{annotationVersion: v, annotationCommit: c},
 		// Those that davit looks at.
-		PotentiallyUnsafeConfigAnnotations: []string{"run.oci.seccomp_fail_unknown_syscall"},
+		PotentiallyUnsafeConfigAnnotations: []string{"org.systemd.property.", "run.oci.seccomp_fail_unknown_syscall"},
 	}
 	if lib := seccomp.LibraryVersion(); lib != "" {
 		f.Annotations[seccomp.LibseccompAnnotation] = lib

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"davit/cgroups"
+	"davit/cgroups/systemd"
 	"davit/libcontainer/bundle"
 	"davit/libcontainer/intelrdt"
 	"davit/libcontainer/netdevice"
@@ -34,6 +35,7 @@ type boot struct {
 	undoRdt func() error    // undoes the making of it
 
 	made       bool // the cgroups are made
+	attached   bool // the process was moved into them
 	hooksBegun bool // so poststop is due
 }
 
@@ -141,9 +143,12 @@ func (b *boot) createCgroup() error {
 
 func cgroupConfig(rt *Runtime, id string, spec *specs.Spec) *cgroups.Config {
 	cfg := &cgroups.Config{ID: id, OCIVersion: spec.Version, Rootless: rt.opts.Rootless, Owner: cgroups.Owner(spec),
-		Warn: func(w cgroups.Warning) { rt.log.Warn(w.String()) }}
+		Annotations: spec.Annotations, Warn: func(w cgroups.Warning) { rt.log.Warn(w.String()) }}
 	if spec.Linux != nil {
 		cfg.Path, cfg.Resources = spec.Linux.CgroupsPath, spec.Linux.Resources
+	}
+	if rt.opts.SystemdCgroup {
+		cfg.Systemd = systemd.New(rt.opts.SystemdUser)
 	}
 	return cfg
 }
@@ -251,6 +256,12 @@ func openNamespace(f *plan.FileRef) (int, error) {
 
 // cloned does what needs the process: mappings, cgroups, the record.
 func (b *boot) cloned() error {
+	// A user's systemd moves that user's processes only, and a mapping may make this one another's.
+	if b.rt.opts.SystemdUser {
+		if err := b.join(); err != nil {
+			return err
+		}
+	}
 	if m := b.plan.Mappings; m != nil {
 		if err := usermap.Write(b.pid, m.UIDs, m.GIDs, unix.Geteuid() == 0); err != nil {
 			return err
@@ -259,13 +270,8 @@ func (b *boot) cloned() error {
 			return err
 		}
 	}
-	if _, into := b.cgroup.Dir(); !into {
-		if err := b.createCgroup(); err != nil {
-			return err
-		}
-		if err := b.cgroup.Attach(b.pid); err != nil {
-			return err
-		}
+	if err := b.join(); err != nil {
+		return err
 	}
 	if b.plan.Joins {
 		if err := b.stage.Release(nsenter.TokenCgroupJoined); err != nil {
@@ -283,6 +289,18 @@ func (b *boot) cloned() error {
 	return b.save()
 }
 
+// join has the process join its cgroups, unless it was cloned into them.
+func (b *boot) join() error {
+	if _, into := b.cgroup.Dir(); into || b.attached {
+		return nil
+	}
+	if err := b.createCgroup(); err != nil {
+		return err
+	}
+	b.attached = true
+	return b.cgroup.Attach(b.pid)
+}
+
 // save writes the state: from here on `delete` knows the process.
 func (b *boot) save() error {
 	id, err := process.Identify(b.pid)
@@ -292,7 +310,7 @@ func (b *boot) save() error {
 	spec := b.spec
 	b.record = &state.Record{
 		OCIVersion: spec.Version, ID: b.id, Bundle: b.bundle.Dir, Rootfs: b.bundle.Rootfs, Init: id, Created: time.Now().UTC(),
-		Annotations: spec.Annotations, CgroupPaths: b.cgroup.Paths(), Rootless: b.rt.opts.Rootless,
+		Annotations: spec.Annotations, CgroupPaths: b.cgroup.Paths(), SystemdCgroup: b.rt.opts.SystemdCgroup, Rootless: b.rt.opts.Rootless,
 		NoPivot: b.opts.NoPivot, NoNewKeyring: b.opts.NoNewKeyring,
 		SharedPID: !b.plan.PrivatePID, NoProcess: spec.Process == nil, StartHooks: hasStartHooks(spec.Hooks), Listener: hasListener(spec),
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"davit/cgroups"
+	"davit/cgroups/systemd"
 	"davit/libcontainer/bundle"
 	"davit/libcontainer/state"
 )
@@ -71,8 +72,16 @@ func (c *container) close() { c.dir.Close() }
 
 // cgroup opens the container's control groups. The caller closes it.
 func (c *container) cgroup() (cgroups.Manager, error) {
-	return cgroups.Open(c.record.CgroupPaths, &cgroups.Config{OCIVersion: c.record.OCIVersion,
-		Warn: func(w cgroups.Warning) { c.rt.log.Warn(w.String()) }})
+	return c.cgroupAt(c.record.CgroupPaths)
+}
+
+// cgroupAt opens the container's control groups or others below them.
+func (c *container) cgroupAt(paths map[string]string) (cgroups.Manager, error) {
+	cfg := &cgroups.Config{OCIVersion: c.record.OCIVersion, Warn: func(w cgroups.Warning) { c.rt.log.Warn(w.String()) }}
+	if c.record.SystemdCgroup {
+		cfg.Systemd, cfg.UnitPaths = systemd.New(c.rt.opts.SystemdUser), c.record.CgroupPaths
+	}
+	return cgroups.Open(paths, cfg)
 }
 
 // status derives the container's status from what exists.

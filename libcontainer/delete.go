@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"davit/cgroups"
+	"davit/cgroups/systemd"
 	"davit/libcontainer/bundle"
 	"davit/libcontainer/process"
 	"davit/libcontainer/state"
@@ -136,7 +137,16 @@ func (rt *Runtime) removeCgroups(id string, spec *specs.Spec, kill bool) error {
 	if err != nil {
 		return err
 	}
-	m, err := cgroups.New(layout, cgroupConfig(rt, id, spec))
+	cfg := cgroupConfig(rt, id, spec)
+	if cfg.Systemd == nil && systemd.IsPath(cfg.Path) {
+		cfg.Systemd = systemd.New(rt.opts.SystemdUser) // not every engine says so at delete
+	}
+	m, err := cgroups.New(layout, cfg)
+	if err != nil && cfg.Systemd != nil {
+		rt.log.Warn("clean up: " + err.Error())
+		cfg.Systemd = systemd.Offline() // without it there are the files
+		m, err = cgroups.New(layout, cfg)
+	}
 	if err != nil {
 		return nil // a path that was refused at create, too
 	}

@@ -199,7 +199,7 @@ func (e *join) openCgroup() (cgroups.Manager, error) {
 		}
 		paths = sub
 	}
-	return cgroups.Open(paths, &cgroups.Config{OCIVersion: e.record.OCIVersion})
+	return e.container.cgroupAt(paths)
 }
 
 func subCgroup(sub, paths map[string]string, arg string) error {

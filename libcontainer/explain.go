@@ -2,6 +2,7 @@ package libcontainer
 
 import (
 	"davit/cgroups"
+	"davit/cgroups/systemd"
 	"davit/libcontainer/bundle"
 	"davit/libcontainer/plan"
 	"davit/nsenter"
@@ -20,7 +21,9 @@ type Explanation struct {
 // nothing else: it needs no privilege and changes nothing. What is known only
 // inside the container (a home directory from its /etc/passwd) and the seccomp
 // filter are represented by placeholders of the same shape.
-func Explain(dir string, id string, opts *CreateOptions) (*Explanation, error) {
+//
+// A container of systemd's is explained as if systemd's own cgroup were the root of all.
+func Explain(dir string, id string, opts *CreateOptions, systemdCgroup bool) (*Explanation, error) {
 	b, err := bundle.Load(dir)
 	if err != nil {
 		return nil, err
@@ -37,11 +40,14 @@ func Explain(dir string, id string, opts *CreateOptions) (*Explanation, error) {
 	if b.Spec.Linux != nil {
 		cfg.Path, cfg.Resources = b.Spec.Linux.CgroupsPath, b.Spec.Linux.Resources
 	}
+	if systemdCgroup {
+		cfg.Systemd = systemd.Offline()
+	}
 	m, err := cgroups.New(layout, cfg)
 	if err != nil {
 		return nil, err
 	}
-	facts.Cgroups, facts.CgroupPaths, facts.IntoCgroup = layout, m.Paths(), layout.Mode == cgroups.V2
+	facts.Cgroups, facts.CgroupPaths, facts.IntoCgroup = layout, m.Paths(), layout.Mode == cgroups.V2 && !systemdCgroup
 	p, err := plan.Compile(&plan.Input{ID: id, Spec: b.Spec, Bundle: b.Dir, Rootfs: b.Rootfs, NoPivot: opts.NoPivot,
 		NoNewKeyring: opts.NoNewKeyring, Inherited: opts.extra(), ExtraEnv: opts.environment(), Park: true, Facts: facts})
 	if err != nil {

@@ -33,7 +33,8 @@ type Runtime struct {
 type Options struct {
 	Root          string       // the state directory; made when the first container is
 	Log           *slog.Logger // nil discards
-	SystemdCgroup bool         // cgroups are made by systemd
+	SystemdCgroup bool         // cgroups of new containers are made by systemd
+	SystemdUser   bool         // by the user's manager, not the system's
 	Rootless      bool         // a lack of permission to make cgroups is not an error
 
 	// Resctrl is where classes of linux.intelRdt are made. By default it is looked
@@ -43,9 +44,6 @@ type Options struct {
 
 // New opens a state directory.
 func New(opts Options) (*Runtime, error) {
-	if opts.SystemdCgroup {
-		return nil, errors.New("option --systemd-cgroup: the systemd cgroup driver is not supported by this version of davit; use cgroupfs paths")
-	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
