@@ -1,6 +1,7 @@
 package cgroups
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -28,8 +29,8 @@ func (b *batch) memory(r *specs.LinuxMemory) {
 	if deref(r.KernelTCP) > 0 {
 		b.warn("memory.kernelTCP", "ignored: obsolete; limit memory as a whole by memory.limit")
 	}
-	if s := deref(r.Swappiness); s > 100 {
-		b.fail("memory.swappiness", "%d is not in the range 0 to 100", s)
+	if r.Swappiness != nil && *r.Swappiness > 100 && !isUnset(r.Swappiness) {
+		b.fail("memory.swappiness", "%d is not in the range 0 to 100", *r.Swappiness)
 		return
 	}
 	c := b.on("memory", "memory")
@@ -39,6 +40,9 @@ func (b *batch) memory(r *specs.LinuxMemory) {
 		b.memoryV1(c, r, limit, swap, reservation)
 	}
 }
+
+// isUnset tells an unsigned value that engines send for "not set": -1 of theirs.
+func isUnset(p *uint64) bool { return p == nil || *p == math.MaxUint64 }
 
 // memoryV1: the kernel keeps limit ≤ memory+swap at every moment, so lifting the limit
 // alone would fail, or do nothing, on a cgroup whose sum is bounded: the sum goes with it.
@@ -50,7 +54,7 @@ func (b *batch) memoryV1(c controllerFiles, r *specs.LinuxMemory, limit, swap, r
 		c.bytes("memory.swap", "memory.memsw.limit_in_bytes", swap)
 	}
 	c.bytes("memory.reservation", "memory.soft_limit_in_bytes", reservation)
-	if r.Swappiness != nil {
+	if !isUnset(r.Swappiness) {
 		c.put("memory.swappiness", "memory.swappiness", strconv.FormatUint(*r.Swappiness, 10))
 	}
 	if r.DisableOOMKiller != nil {
@@ -75,7 +79,7 @@ func (c controllerFiles) bytes(field, file string, value int64) {
 // memoryV2: version 2 limits swap apart from memory, so the sum is split. Protection
 // (memory.low) is what a soft limit comes to there.
 func (b *batch) memoryV2(c controllerFiles, r *specs.LinuxMemory, limit, swap, reservation int64) {
-	if r.Swappiness != nil {
+	if !isUnset(r.Swappiness) {
 		b.fail("memory.swappiness", "cgroup v2 has no swappiness of a cgroup; remove the setting, or set the host's vm.swappiness")
 		return
 	}

@@ -81,6 +81,8 @@ var goldens = []golden{
 	{"reservation unlimited", onV1, "", `{"memory":{"reservation":-1}}`, []string{"~memory.soft_limit_in_bytes=-1 memory.reservation"}, ""},
 	{"swappiness", onV1, "", `{"memory":{"swappiness":0}}`, []string{"memory.swappiness=0 memory.swappiness"}, ""},
 	{"swappiness 100", onV1, "", `{"memory":{"swappiness":100}}`, []string{"memory.swappiness=100 memory.swappiness"}, ""},
+	{"swappiness -1 is unset", onV1, "", `{"memory":{"swappiness":18446744073709551615}}`, nil, ""},
+	{"swappiness -1 is unset", onV2, "", `{"memory":{"swappiness":18446744073709551615}}`, nil, ""},
 	{"swappiness out of range", onV1, "", `{"memory":{"swappiness":101}}`, nil, "memory.swappiness: 101"},
 	{"OOM killer off", onV1, "", `{"memory":{"disableOOMKiller":true}}`, []string{"memory.oom_control=1 memory.disableOOMKiller"}, ""},
 	{"OOM killer on", onV1, "", `{"memory":{"disableOOMKiller":false}}`, []string{"~memory.oom_control=0 memory.disableOOMKiller"}, ""},

@@ -12,6 +12,8 @@ import (
 const (
 	freezeWait     = 5 * time.Second
 	killFreezeWait = 200 * time.Millisecond
+	// lookAgain is how often a freeze that takes its time is checked to be wanted still.
+	lookAgain = 20 * time.Millisecond
 )
 
 // freezers returns the groups that can be frozen, the one to use first: that of the
@@ -132,16 +134,22 @@ func (g *group) freezeV2(deadline time.Time) error {
 		if err != nil {
 			return &os.PathError{Op: "read", Path: g.file("cgroup.events"), Err: err}
 		}
-		if eventValue(s, "frozen") == "1" {
+		// One that empties while it freezes is never called frozen.
+		if eventValue(s, "frozen") == "1" || eventValue(s, "populated") == "0" {
 			return nil
 		}
 		left := time.Until(deadline)
 		if left <= 0 {
 			return g.freezeTimeout()
 		}
+		if s, err := g.read("cgroup.freeze"); err != nil {
+			return err
+		} else if strings.TrimSpace(s) == "0" {
+			return fmt.Errorf("freeze %s: somebody thawed it meanwhile", g.dir)
+		}
 		// A change of cgroup.events is reported as POLLPRI (cgroup-v2.rst).
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}
-		if _, err := unix.Poll(poll, int(left/time.Millisecond)+1); err != nil && err != unix.EINTR {
+		if _, err := unix.Poll(poll, int(min(left, lookAgain)/time.Millisecond)+1); err != nil && err != unix.EINTR {
 			return os.NewSyscallError("poll", err)
 		}
 	}

@@ -33,13 +33,14 @@ func (rt *Runtime) Pause(id string) error {
 	default:
 		return &StatusError{Text: fmt.Sprintf("container not running or created: %s", st), Err: ErrNotRunning}
 	}
-	if err := c.withCgroup(cgroups.Manager.Freeze); err != nil {
-		if !c.record.Init.Alive() {
-			return &StatusError{Text: "container not running or created: stopped", Err: ErrNotRunning} // killed meanwhile
-		}
-		return err
+	err = c.withCgroup(cgroups.Manager.Freeze)
+	// Whoever kills thaws what he finds frozen. A kill that came between the check above
+	// and the freeze found it running: in a version 1 cgroup it would wait until a resume.
+	if c.record.Init.Killed() {
+		c.thaw()
+		return &StatusError{Text: "container not running or created: stopped", Err: ErrNotRunning}
 	}
-	return nil
+	return err
 }
 
 // Resume lets the processes of a paused container go on.

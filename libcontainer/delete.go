@@ -96,13 +96,7 @@ func (c *container) end() error {
 	if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
 		return fmt.Errorf("kill the container's process: %w", err)
 	}
-	if m, err := c.cgroup(); err == nil {
-		// A frozen process dies only when it thaws (cgroup v1).
-		if s, err := m.State(); err == nil && s != cgroups.Thawed {
-			_ = m.Thaw()
-		}
-		m.Close()
-	}
+	c.thaw()
 	ended, err := process.Exited(pidfd, endTimeout)
 	if err != nil {
 		return err

@@ -37,7 +37,21 @@ func (c *container) signal(sig unix.Signal) error {
 	if err != nil {
 		return fmt.Errorf("unable to signal init: %w", err)
 	}
+	if _, v1 := c.record.CgroupPaths["freezer"]; v1 && sig == unix.SIGKILL {
+		c.thaw()
+	}
 	return nil
+}
+
+// thaw lets a killed process of a paused container die: in a version 1 cgroup it would
+// stay frozen.
+func (c *container) thaw() {
+	_ = c.withCgroup(func(m cgroups.Manager) error {
+		if s, err := m.State(); err != nil || s == cgroups.Thawed {
+			return err
+		}
+		return m.Thaw()
+	})
 }
 
 // killAll reaches every process of the container's cgroups. Engines ask for it
