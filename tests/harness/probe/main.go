@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,6 +34,10 @@ func main() {
 		groups()
 	case "xattr":
 		xattr(args)
+	case "each":
+		each(args)
+	case "thread":
+		thread(args)
 	case "double":
 		double(args)
 	case "bind", "connect":
@@ -115,6 +120,23 @@ func keyring() {
 func groups() {
 	g, err := unix.Getgroups()
 	fmt.Println(unix.Getuid(), unix.Getgid(), g, err)
+}
+
+// each calls a number once for each argument, and prints the outcomes.
+func each(args []string) {
+	for _, a := range args[1:] {
+		rawSyscall([]string{args[0], a})
+	}
+}
+
+// thread calls a number on a thread of its own, and tells whether the process outlived that.
+func thread(args []string) {
+	go func() {
+		runtime.LockOSThread()
+		unix.RawSyscall(number(args[0]), 0, 0, 0)
+	}()
+	time.Sleep(200 * time.Millisecond)
+	fmt.Println("survived")
 }
 
 // double calls a number with the arguments 0, 1, 2, … and counts how often twice the argument came back.
