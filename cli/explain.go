@@ -171,6 +171,8 @@ func fileName(f *plan.FileRef) string {
 		return "(the container's init)"
 	case plan.MountClone:
 		return "(a clone of the mount)"
+	case plan.UserNamespace:
+		return "(a user namespace with the mount's mappings)"
 	}
 	return "(unknown)"
 }

@@ -51,7 +51,7 @@ func allFeatures() *features.Features {
 			Selinux:         &features.Selinux{Enabled: new(true)},
 			IntelRdt:        &features.IntelRdt{Enabled: new(true), Schemata: new(true), Monitoring: new(true)},
 			MemoryPolicy:    memoryPolicies(),
-			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: new(false)}},
+			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: new(true)}},
 			NetDevices:      &features.NetDevices{Enabled: new(true)},
 		},
 		Annotations: map[string]string{annotationVersion: v, annotationCommit: c},
@@ -74,12 +74,12 @@ func memoryPolicies() *features.MemoryPolicy {
 	}
 }
 
-// mountOptions are those of config.md that have their effect; idmap and ridmap are refused.
+// mountOptions are those of config.md that have their effect.
 func mountOptions() []string {
 	return []string{
-		"async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "iversion", "lazytime", "loud", "mand", "noatime", "nodev",
+		"async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "idmap", "iversion", "lazytime", "loud", "mand", "noatime", "nodev",
 		"nodiratime", "noexec", "noiversion", "nolazytime", "nomand", "norelatime", "nostrictatime", "nosuid", "nosymfollow", "private",
-		"ratime", "rbind", "rdev", "rdiratime", "relatime", "remount", "rexec", "rnoatime", "rnodev", "rnodiratime", "rnoexec", "rnorelatime",
+		"ratime", "rbind", "rdev", "rdiratime", "relatime", "remount", "rexec", "ridmap", "rnoatime", "rnodev", "rnodiratime", "rnoexec", "rnorelatime",
 		"rnostrictatime", "rnosuid", "rnosymfollow", "ro", "rprivate", "rrelatime", "rro", "rrw", "rshared", "rslave", "rstrictatime", "rsuid",
 		"rsymfollow", "runbindable", "rw", "shared", "silent", "slave", "strictatime", "suid", "symfollow", "sync", "tmpcopyup", "unbindable",
 	}

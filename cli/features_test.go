@@ -73,7 +73,7 @@ func explainBundle(t *testing.T, change func(*specs.Spec)) (*libcontainer.Explan
 // TestMountOptions compares the list with what the compiler takes, over all the options that config.md has a meaning for.
 func TestMountOptions(t *testing.T) {
 	listed := mountOptions()
-	all := append(slices.Clone(listed), "idmap", "ridmap", "nothing-of-the-kind")
+	all := append(slices.Clone(listed), "nothing-of-the-kind")
 	for _, opt := range all {
 		m := specs.Mount{Destination: "/x", Type: "tmpfs", Source: "tmpfs", Options: []string{opt}}
 		switch {
@@ -162,17 +162,6 @@ func TestFeaturesAreTrue(t *testing.T) {
 			s.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: specs.MpolBind, Nodes: "0", Flags: []specs.MemoryPolicyFlagType{specs.MemoryPolicyFlagType(flag)}}
 		}); err != nil {
 			t.Errorf("%s: %v", flag, err)
-		}
-	}
-	// What is said to be missing is refused.
-	for name, change := range map[string]func(*specs.Spec){
-		"idmap": func(s *specs.Spec) {
-			ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 1}}
-			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/x", Source: "/", Options: []string{"bind", "idmap"}, UIDMappings: ids, GIDMappings: ids})
-		},
-	} {
-		if _, err := explainBundle(t, change); err == nil || !strings.Contains(err.Error(), "not supported by this version") {
-			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -34,9 +34,10 @@ type boot struct {
 	rdt     *intelrdt.Group // its class of service, if it has one
 	undoRdt func() error    // undoes the making of it
 
-	made       bool // the cgroups are made
-	attached   bool // the process was moved into them
-	hooksBegun bool // so poststop is due
+	ids        idNamespaces // that mounts take their mappings from
+	made       bool         // the cgroups are made
+	attached   bool         // the process was moved into them
+	hooksBegun bool         // so poststop is due
 }
 
 // boot makes the container up to its exec. The caller continues with the stage, or closes it.
@@ -75,6 +76,7 @@ func (b *boot) run() error {
 	if err := b.compile(); err != nil {
 		return err
 	}
+	defer b.ids.close()
 	return b.execute(b)
 }
 
@@ -166,7 +168,13 @@ func (b *boot) open(f *plan.FileRef) (int, error) {
 		}
 		return fd, nil
 	case plan.MountClone:
-		return cloneMount(f)
+		return cloneMount(f, &b.ids)
+	case plan.UserNamespace:
+		fd, err := b.ids.open(f)
+		if err != nil {
+			return -1, err
+		}
+		return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 	case plan.ExecFifo:
 		uid, gid := b.rootOwner()
 		return makeFifo(b.dir, uid, gid)
@@ -203,18 +211,6 @@ func (b *boot) rootOwner() (uid, gid int) {
 		}
 	}
 	return uid, gid
-}
-
-func cloneMount(f *plan.FileRef) (int, error) {
-	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
-	if f.Recursive {
-		flags |= unix.AT_RECURSIVE
-	}
-	fd, err := unix.OpenTree(unix.AT_FDCWD, f.Path, flags)
-	if err != nil {
-		return -1, fmt.Errorf("%s: open_tree (%s): %w", f.Field, f.Path, err)
-	}
-	return fd, nil
 }
 
 // hostsMounts tells whether a mount namespace is davit's own, or that of the system's first process.

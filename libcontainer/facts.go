@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,10 @@ func hostFacts(spec *specs.Spec, rootfs string) (plan.Facts, error) {
 	f.Capabilities = caps
 	if _, ok := spec.Annotations[landlock.Annotation]; ok {
 		f.LandlockABI = landlockABI()
+	}
+	if slices.ContainsFunc(spec.Mounts, func(m specs.Mount) bool { return m.Type == "overlay" }) {
+		major, minor, _, _ := kernelVersion()
+		f.OverlayAppends = major > 6 || major == 6 && minor >= 7
 	}
 	l := spec.Linux
 	if (l != nil && l.MountLabel != "") || (spec.Process != nil && spec.Process.SelinuxLabel != "") {
@@ -152,21 +157,30 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// checkKernel refuses kernels without the system calls that davit is built on.
-func checkKernel() error {
+// kernelVersion is the release of the running kernel.
+func kernelVersion() (major, minor int, release string, err error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
+		return 0, 0, "", err
+	}
+	release = unix.ByteSliceToString(u.Release[:])
+	x, rest, _ := strings.Cut(release, ".")
+	y := rest
+	if i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
+		y = rest[:i]
+	}
+	major, _ = strconv.Atoi(x)
+	minor, _ = strconv.Atoi(y)
+	return major, minor, release, nil
+}
+
+// checkKernel refuses kernels without the system calls that davit is built on.
+func checkKernel() error {
+	major, minor, release, err := kernelVersion()
+	if err != nil {
 		return err
 	}
-	release := unix.ByteSliceToString(u.Release[:])
-	major, rest, _ := strings.Cut(release, ".")
-	minor := rest
-	if i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
-		minor = rest[:i]
-	}
-	x, _ := strconv.Atoi(major)
-	y, _ := strconv.Atoi(minor)
-	if x < 5 || x == 5 && y < 10 {
+	if major < 5 || major == 5 && minor < 10 {
 		return fmt.Errorf("the kernel is %s: davit needs Linux 5.10 or newer", release)
 	}
 	return nil

@@ -20,7 +20,7 @@ import (
 // everyOp has an instruction of each type. A type that the instruction set gains has to be added; TestEveryInstructionEncodes says so.
 func everyOp() []Op {
 	return []Op{&OOMScore{}, &RaiseLimit{}, &Join{}, &Clone{}, &Dumpable{}, &Wait{}, &Sync{}, &BecomeRoot{}, &Unshare{}, &TimeNamespace{},
-		&Keyring{}, &Propagation{}, &Rootfs{}, &Mount{}, &Bind{}, &Remount{}, &Mkdir{}, &Mknod{}, &BindDevice{}, &Symlink{}, &Pty{},
+		&Keyring{}, &Propagation{}, &Rootfs{}, &Mount{}, &MountIDMapped{}, &Bind{}, &Remount{}, &Mkdir{}, &Mknod{}, &BindDevice{}, &Symlink{}, &Pty{},
 		&SendFile{}, &Hostname{}, &Domainname{}, &Loopback{}, &Sysctl{}, &Mask{}, &ReadOnly{}, &RootAttr{}, &Pivot{}, &Chroot{},
 		&RootPropagation{}, &EnterRoot{}, &NextPlan{}, &Session{}, &Rlimit{}, &Umask{}, &Personality{}, &Scheduler{}, &IOPriority{},
 		&Affinity{}, &MemoryPolicy{}, &Label{}, &NoNewPrivs{}, &Bounding{}, &User{}, &Capabilities{}, &Chdir{}, &LandlockRuleset{}, &LandlockPath{}, &LandlockPort{}, &LandlockRestrict{}, &Seccomp{}, &CloseFrom{},
@@ -159,7 +159,7 @@ func TestEmptyOperands(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := decodePlan(t, plan)
-	if want := []any{"", "", "", []string(nil), uint64(0), uint64(0), uint64(0), uint64(0), uint64(0)}; !reflect.DeepEqual(d[0].args, want) {
+	if want := []any{"", "", "", []string(nil), uint64(0), uint64(0), uint64(0), uint64(0), uint64(0), ""}; !reflect.DeepEqual(d[0].args, want) {
 		t.Errorf("mount: %v, want %v", d[0].args, want)
 	}
 	if b := d[1].args[2].([]byte); len(b) != 0 {

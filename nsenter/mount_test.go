@@ -230,3 +230,83 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("on the terminal: %q", got)
 	}
 }
+
+// Before Linux 5.14 neither mount_setattr(2) nor fsmount(2) takes nosymfollow: mount(2) does.
+func TestNoSymfollowOfOldKernels(t *testing.T) {
+	needRoot(t)
+	for name, refused := range map[string]map[uintptr]unix.Errno{
+		"5.12": {unix.SYS_MOUNT_SETATTR: unix.EINVAL},
+		"5.10": {unix.SYS_MOUNT_SETATTR: unix.ENOSYS},
+	} {
+		root := t.TempDir()
+		old := []Op{NoNewPrivs{}, Seccomp{Filter: sockFilter(refused)}}
+		ops := append(old, Mount{Target: "/from", Type: "tmpfs", Source: "tmpfs", Attr: unix.MOUNT_ATTR_NOEXEC},
+			Bind{Target: "/to", Source: root + "/from", Fd: None, Set: unix.MOUNT_ATTR_NOSYMFOLLOW | unix.MOUNT_ATTR_NOSUID})
+		if got := mounted(t, root, ops...); got["/to"] != "rw,nosuid,noexec,relatime,nosymfollow" {
+			t.Errorf("Linux %s: options %q", name, got["/to"])
+		}
+	}
+	// fsmount(2) refuses what has the bit: a filter that looks at the third argument, as Linux 5.13 does.
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, {Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 3, K: unix.SYS_FSMOUNT},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 32}, {Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, Jf: 1, K: unix.MOUNT_ATTR_NOSYMFOLLOW},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EINVAL)}, {Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	var raw []byte
+	for i := range filter {
+		raw = append(raw, bytesOf(&filter[i])...)
+	}
+	root := t.TempDir()
+	got := mounted(t, root, NoNewPrivs{}, Seccomp{Filter: raw}, Mount{Target: "/m", Type: "tmpfs", Source: "tmpfs", Attr: unix.MOUNT_ATTR_NOSYMFOLLOW | unix.MOUNT_ATTR_NODEV})
+	if got["/m"] != "rw,nodev,relatime,nosymfollow" {
+		t.Errorf("new mount: options %q", got["/m"])
+	}
+	// An attribute that no kernel has stays an error.
+	run(t, program(inMountNamespace(root, Mount{Target: "/m", Type: "tmpfs", Source: "tmpfs", Attr: 1 << 30})...)).failed(t, "fsmount", unix.EINVAL)
+}
+
+func TestMountLabel(t *testing.T) {
+	needRoot(t)
+	root := t.TempDir()
+	const label = "system_u:object_r:container_file_t:s0:c1,c2"
+	p := program(inMountNamespace(root, Mount{Target: "/m", Type: "tmpfs", Source: "tmpfs", Label: label}, Sync{Token: uint64(TokenHooksRun)}, exec("/bin/true"))...)
+	pid := 0
+	on := func(s *Stage, r Report) bool {
+		switch r := r.(type) {
+		case Cloned:
+			pid = r.PID
+		case Waiting:
+			value := make([]byte, 100)
+			n, err := unix.Getxattr(fmt.Sprintf("/proc/%d/root%s/m", pid, root), "security.selinux", value)
+			if err != nil || strings.TrimRight(string(value[:n]), "\x00") != label {
+				t.Errorf("label %q (%v)", value[:max(n, 0)], err)
+			}
+			if err := s.Release(TokenHooksRun); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	}
+	(&call{programs: []Program{p}, on: on}).run(t).succeeded(t)
+}
+
+// What is mounted below a read-only path stays as it is.
+func TestReadOnlyPathIsOneMount(t *testing.T) {
+	needRoot(t)
+	root := t.TempDir()
+	got := mounted(t, root, Mount{Target: "/m", Type: "tmpfs", Source: "tmpfs"}, Mount{Target: "/m/volume", Type: "tmpfs", Source: "tmpfs"}, ReadOnly{Path: "/m"})
+	if got["/m"] != "ro,relatime" || got["/m/volume"] != "rw,relatime" {
+		t.Errorf("mounts %v", got)
+	}
+}
+
+// A slave that shares is two settings, one after the other.
+func TestSlaveAndShared(t *testing.T) {
+	needRoot(t)
+	root := t.TempDir()
+	got := mounted(t, root, Mount{Target: "/from", Type: "tmpfs", Source: "tmpfs", Propagation: unix.MS_SHARED},
+		Bind{Target: "/to", Source: root + "/from", Fd: None, Propagation: unix.MS_SLAVE | unix.MS_SHARED})
+	if !strings.Contains(got["/to"], "shared:") {
+		t.Errorf("mounts %v", got)
+	}
+}

@@ -18,6 +18,7 @@ const (
 	codePropagation
 	codeRootfs
 	codeMount
+	codeMountIDMapped
 	codeBind
 	codeRemount
 	codeMkdir
@@ -76,7 +77,7 @@ const (
 )
 
 // isaVersion is a digest of the instruction set: a stage built from another one refuses the plan.
-const isaVersion = 0xd19cd5ad
+const isaVersion = 0x91c25a99
 
 // Token names something that the stage waits for davit to do.
 type Token uint32
@@ -443,7 +444,7 @@ func (o Rootfs) Args() []Arg {
 	}
 }
 
-// Mount makes a new mount by fsopen(2)/fsmount(2) and attaches it to Target. Attr are MOUNT_ATTR_* flags, Super MS_* flags of the superblock, Propagation MS_* flags. Keep says what a new tmpfs takes over from a directory that it hides: 1 its mode, 2 its owner, 4 its content.
+// Mount makes a new mount by fsopen(2)/fsmount(2) and attaches it to Target. Attr are MOUNT_ATTR_* flags, Super MS_* flags of the superblock, Propagation MS_* flags. Keep says what a new tmpfs takes over from a directory that it hides: 1 its mode, 2 its owner, 4 its content. Label is the SELinux label of its root.
 type Mount struct {
 	Target      string
 	Type        string
@@ -454,6 +455,7 @@ type Mount struct {
 	Propagation uint64
 	NoSymlinks  uint64
 	Keep        uint64
+	Label       string
 }
 
 // Word is the instruction's name in explanations and errors.
@@ -470,6 +472,7 @@ func (o Mount) encode(e *encoder) {
 	e.num(o.Propagation)
 	e.num(o.NoSymlinks)
 	e.num(o.Keep)
+	e.str(o.Label)
 }
 
 // Args lists the operands.
@@ -484,10 +487,46 @@ func (o Mount) Args() []Arg {
 		{"propagation", o.Propagation, ShowMSFlags},
 		{"nosymlinks", o.NoSymlinks, ShowBool},
 		{"keep", o.Keep, ShowDec},
+		{"label", o.Label, ShowDec},
 	}
 }
 
-// Bind clones the mount at Source of the host's tree, or takes the clone Fd that davit made where the container's root can't reach Source, sets and clears attributes and attaches it to Target. RSet and RClear apply to the whole tree.
+// MountIDMapped makes a new mount as Mount does and maps its ids as those of the user namespace Fd are (mount_setattr(2)). It isn't attached; it takes that slot, for a Bind.
+type MountIDMapped struct {
+	Fd      Slot
+	Type    string
+	Source  string
+	Options []string
+	Attr    uint64
+	Super   uint64
+}
+
+// Word is the instruction's name in explanations and errors.
+func (MountIDMapped) Word() string { return "mount-idmapped" }
+
+func (o MountIDMapped) encode(e *encoder) {
+	e.op(codeMountIDMapped)
+	e.slot(o.Fd)
+	e.str(o.Type)
+	e.str(o.Source)
+	e.list(o.Options)
+	e.num(o.Attr)
+	e.num(o.Super)
+}
+
+// Args lists the operands.
+func (o MountIDMapped) Args() []Arg {
+	return []Arg{
+		{"fd", o.Fd, ShowDec},
+		{"type", o.Type, ShowDec},
+		{"source", o.Source, ShowDec},
+		{"options", o.Options, ShowDec},
+		{"attr", o.Attr, ShowAttr},
+		{"super", o.Super, ShowMSFlags},
+	}
+}
+
+// Bind clones the mount at Source of the host's tree, or takes the clone Fd that davit made where the container's root can't reach Source, sets and clears attributes and attaches it to Target. RSet and RClear apply to the whole tree. What is attached to / is the root from then on.
 type Bind struct {
 	Target      string
 	Source      string
@@ -498,6 +537,7 @@ type Bind struct {
 	RSet        uint64
 	RClear      uint64
 	Propagation uint64
+	NoSymlinks  uint64
 }
 
 // Word is the instruction's name in explanations and errors.
@@ -514,6 +554,7 @@ func (o Bind) encode(e *encoder) {
 	e.num(o.RSet)
 	e.num(o.RClear)
 	e.num(o.Propagation)
+	e.num(o.NoSymlinks)
 }
 
 // Args lists the operands.
@@ -528,6 +569,7 @@ func (o Bind) Args() []Arg {
 		{"rset", o.RSet, ShowAttr},
 		{"rclear", o.RClear, ShowAttr},
 		{"propagation", o.Propagation, ShowMSFlags},
+		{"nosymlinks", o.NoSymlinks, ShowBool},
 	}
 }
 
@@ -820,7 +862,7 @@ func (o Mask) Args() []Arg {
 	}
 }
 
-// ReadOnly makes the tree at a path of the container read-only. A missing path is left alone.
+// ReadOnly makes a path of the container read-only by a mount of its own; what is mounted below it stays as it is. A missing path is left alone.
 type ReadOnly struct {
 	Path string
 }

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	posix "path"
 	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -23,6 +24,8 @@ func (c *checker) mount(at *path, m *specs.Mount) {
 	}
 	o := c.mountOptions(at, m)
 	switch {
+	case o.bind && o.idmap >= 0 && m.Source == "" && posix.Clean("/"+m.Destination) == "/":
+		// The rootfs itself, with its ids mapped.
 	case o.bind && !o.remount && m.Source == "":
 		c.fail(at.member("source"), "must not be empty for a bind mount")
 	case !o.bind && !o.remount && m.Type == "":

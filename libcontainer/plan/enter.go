@@ -93,6 +93,9 @@ func (c *compiler) enter() error {
 	if rootless && c.ns.made(unix.CLONE_NEWUSER) {
 		c.add("", nsenter.Dumpable{Value: 1})
 	}
+	if err := c.mountsAhead(); err != nil {
+		return err
+	}
 	c.join(rootless)
 	c.clone()
 	c.joinCgroup()

@@ -23,24 +23,36 @@ func (c *compiler) mounts() error {
 
 func (c *compiler) mount(field string, i int, m *specs.Mount) error {
 	o := parseOptions(m.Options)
+	ids, err := c.idMap(field, m, &o)
+	if err != nil {
+		return err
+	}
 	switch {
-	case o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0:
-		return fail(field, "idmapped mounts are not supported by this version of davit")
+	case o.unsupported != "":
+		return fail(field, "option %q of mount(8) is not supported", o.unsupported)
 	case o.copyUp && (o.bind || o.remount || m.Type != "tmpfs"):
 		return fail(field, "option tmpcopyup is for a new tmpfs only")
 	case o.mixed:
-		return fail(field, "more than one kind of propagation is not supported by this version of davit")
-	case insideRoot(m.Destination) == "/":
-		return fail(field, "a mount on the root directory is not supported by this version of davit")
+		return fail(field, "contradicting kinds of propagation (slave and shared can be combined, with or without an r both)")
+	case insideRoot(m.Destination) == "/" && !o.remount && i > 0:
+		return fail(field, "a mount on the root directory would hide the mounts before it: list it first")
 	case o.remount:
 		return c.remount(field, m, &o)
 	case o.bind:
-		return c.bind(field, m, &o)
+		return c.bind(field, m, &o, ids)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		return c.cgroupMount(field, m, &o)
 	}
 	c.newMount(field, i, m, &o)
 	return nil
+}
+
+// target is a destination as the stage takes it, who has to know the root directory.
+func target(m *specs.Mount) string {
+	if insideRoot(m.Destination) == "/" {
+		return "/"
+	}
+	return m.Destination
 }
 
 // insideRoot is a path of the container, lexically clean. Relative destinations start at "/" (config.md, Mounts).
@@ -56,7 +68,7 @@ func (c *compiler) remount(field string, m *specs.Mount, o *mountOptions) error 
 	if o.tree != (attributes{}) {
 		return fail(field, "a remount changes one mount only, options of a whole tree such as rro have to be given when it is made")
 	}
-	op := nsenter.Remount{Target: m.Destination, Flags: o.own.msFlags() | o.super, Data: strings.Join(o.data, ","), Propagation: o.propagation}
+	op := nsenter.Remount{Target: target(m), Flags: o.own.msFlags() | o.super, Data: strings.Join(o.data, ","), Propagation: o.propagation}
 	if o.bind {
 		op.Flags |= unix.MS_BIND
 	}
@@ -64,30 +76,42 @@ func (c *compiler) remount(field string, m *specs.Mount, o *mountOptions) error 
 	return nil
 }
 
-func (c *compiler) bind(field string, m *specs.Mount, o *mountOptions) error {
-	if m.Source == "" {
+func (c *compiler) bind(field string, m *specs.Mount, o *mountOptions, ids *IDMap) error {
+	source := m.Source
+	if source == "" && ids != nil && insideRoot(m.Destination) == "/" {
+		source = c.in.Rootfs // the rootfs itself, with its ids mapped
+	}
+	if source == "" {
 		return fail(field, "a bind mount needs a source")
 	}
 	if err := noFilesystemOption(field, o); err != nil {
 		return err
 	}
-	source := m.Source
 	if !filepath.IsAbs(source) {
 		source = filepath.Join(c.in.Bundle, source)
 	}
 	op := nsenter.Bind{
-		Target: m.Destination, Source: source, Fd: nsenter.None, Recursive: boolean(o.recursive),
-		RSet: o.tree.set, RClear: o.tree.clear, Propagation: o.propagation,
+		Target: target(m), Source: source, Fd: nsenter.None, Recursive: boolean(o.recursive),
+		RSet: o.tree.set, RClear: o.tree.clear, Propagation: o.propagation, NoSymlinks: kernelDirectory(m),
 	}
-	if c.plan.userns && c.in.Facts.EUID == 0 && !c.in.Facts.ForeignMounts {
-		// The way to the source may be closed to the container's root, who isn't the caller any more.
-		op.Fd = c.file(FileRef{Kind: MountClone, Path: source, Recursive: o.recursive, Field: field})
+	if ids != nil || c.plan.userns && c.in.Facts.EUID == 0 && !c.in.Facts.ForeignMounts {
+		// The way to the source may be closed to the container's root, who isn't
+		// the caller any more; and to map ids takes the caller's privileges.
+		op.Fd = c.file(FileRef{Kind: MountClone, Path: source, Recursive: o.recursive, IDs: ids, MapTree: o.idmapTree, Field: field})
 	}
 	if o.own != o.tree {
 		op.Set, op.Clear = o.own.set, o.own.clear
 	}
 	c.add(field, op)
 	return nil
+}
+
+// kernelDirectory tells (1) whether a mount belongs on /proc or /sys: were that
+// a link, it would end up in a place of the image's choice, and what counts on
+// it would see the image's files (CVE-2019-19921, CVE-2023-27561).
+func kernelDirectory(m *specs.Mount) uint64 {
+	at := insideRoot(m.Destination)
+	return boolean(m.Type == "proc" || m.Type == "sysfs" || at == "/proc" || at == "/sys")
 }
 
 // noFilesystemOption is for binds: they show a filesystem that is mounted already, whose options stay.
@@ -98,35 +122,49 @@ func noFilesystemOption(field string, o *mountOptions) error {
 	return nil
 }
 
-func (c *compiler) newMount(field string, i int, m *specs.Mount, o *mountOptions) {
+// filesystem is the instruction that makes a mount of a filesystem.
+func (c *compiler) filesystem(m *specs.Mount, o *mountOptions) nsenter.Mount {
 	op := nsenter.Mount{
-		Target: m.Destination, Type: m.Type, Source: m.Source, Options: fsOptions(o.data),
-		Attr: o.own.set, Super: o.super, Propagation: o.propagation,
+		Target: target(m), Type: m.Type, Source: m.Source, Options: c.fsOptions(m.Type, o.data), Attr: o.own.set, Super: o.super,
+		Propagation: o.propagation, NoSymlinks: kernelDirectory(m),
 	}
-	if m.Type == "proc" || m.Type == "sysfs" {
-		// Where /proc or /sys is a link, the mount would end up in a place of the image's choice.
-		op.NoSymlinks = 1
+	switch label := c.linux.MountLabel; {
+	case label == "" || m.Type == "proc" || m.Type == "sysfs":
+		// The kernel labels these itself.
+	case m.Type == "mqueue":
+		// An IPC namespace has one, that exists already: it takes no option.
+		op.Label = label
+	default:
+		op.Options = append(op.Options[:len(op.Options):len(op.Options)], "context="+label)
 	}
-	if m.Type == "tmpfs" {
+	return op
+}
+
+func (c *compiler) newMount(field string, i int, m *specs.Mount, o *mountOptions) {
+	op := c.filesystem(m, o)
+	made, ahead := c.ahead[i]
+	if m.Type == "tmpfs" && !ahead {
 		op.Keep = c.keep(field, o.copyUp, op.Options)
 	}
-	last := nsenter.Instr{Field: field, Op: nsenter.Remount{Target: m.Destination, Flags: unix.MS_BIND | o.own.msFlags()}}
-	filled := o.own.readOnly() && op.Keep != 0 // which can't be done to a read-only mount
+	last := nsenter.Instr{Field: field, Op: nsenter.Remount{Target: target(m), Flags: unix.MS_BIND | o.own.msFlags()}}
+	// To a read-only mount nothing can be done any more.
+	soon := o.own.readOnly() && (op.Keep != 0 || ahead)
 	switch {
 	case !o.own.readOnly():
 	case c.readOnlyLast(i, m):
 		op.Attr &^= unix.MOUNT_ATTR_RDONLY
-		c.late, filled = append(c.late, last), false
-	case filled:
+		c.late, soon = append(c.late, last), false
+	case soon:
 		op.Attr &^= unix.MOUNT_ATTR_RDONLY
 	case ownSuperblock(m.Type):
 		op.Super |= unix.MS_RDONLY
 	}
-	if label := c.linux.MountLabel; label != "" && m.Type != "proc" && m.Type != "sysfs" && m.Type != "mqueue" {
-		op.Options = append(op.Options[:len(op.Options):len(op.Options)], "context="+label)
+	if ahead {
+		c.add(field, nsenter.Bind{Target: target(m), Fd: made, Propagation: o.propagation})
+	} else {
+		c.add(field, op)
 	}
-	c.add(field, op)
-	if filled {
+	if soon {
 		c.plan.World = append(c.plan.World, last)
 	}
 }

@@ -9,13 +9,14 @@ import (
 // mountOptions is what the options of one mount ask for. Attributes belong to
 // the mount, super flags to the superblock; data is the filesystem's own.
 type mountOptions struct {
-	bind, recursive, remount, copyUp, idmap bool
+	bind, recursive, remount, copyUp, idmap, idmapTree bool
 
 	own         attributes // of the mount itself
 	tree        attributes // of the mount and all below it
 	super       uint64     // MS_* of the superblock
 	propagation uint64     // MS_*, 0 for none
-	mixed       bool       // more than one kind of propagation
+	mixed       bool       // kinds of propagation that can't be combined
+	unsupported string     // an option that mount(8) would act upon
 	data        []string
 }
 
@@ -36,8 +37,12 @@ func (o *mountOptions) flag(opt string) bool {
 	switch opt {
 	case "defaults", "loud", "silent":
 		// The kernel's messages come through the fs context, there is nothing to be silenced.
-	case "auto", "noauto", "nouser", "_netdev":
+	case "auto", "noauto", "nofail", "nouser", "nousers", "noowner", "nogroup", "_netdev":
 		// About when and by whom fstab(5) is mounted: mount(8) keeps them to itself.
+	case "user", "users":
+		o.own.on(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC)
+	case "owner", "group":
+		o.own.on(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
 	case "bind":
 		o.bind = true
 	case "rbind":
@@ -46,8 +51,10 @@ func (o *mountOptions) flag(opt string) bool {
 		o.remount = true
 	case "tmpcopyup":
 		o.copyUp = true
-	case "idmap", "ridmap":
+	case "idmap":
 		o.idmap = true
+	case "ridmap":
+		o.idmap, o.idmapTree = true, true
 	case "sync":
 		o.super |= unix.MS_SYNCHRONOUS
 	case "async":
@@ -67,8 +74,20 @@ func (o *mountOptions) flag(opt string) bool {
 	case "noiversion":
 		o.super &^= unix.MS_I_VERSION
 	default:
-		// Comments for other programs, mount(8).
-		return strings.HasPrefix(opt, "x-") || strings.HasPrefix(opt, "comment=")
+		return o.userspace(opt)
+	}
+	return true
+}
+
+// userspace takes what mount(8) does itself, or keeps for other programs.
+func (o *mountOptions) userspace(opt string) bool {
+	switch {
+	case strings.HasPrefix(opt, "x-"), strings.HasPrefix(opt, "comment="), strings.HasPrefix(opt, "X-mount.mkdir"):
+		// Mount points are made in any case.
+	case strings.HasPrefix(opt, "X-"), opt == "loop", strings.HasPrefix(opt, "loop="), strings.HasPrefix(opt, "uhelper="), strings.HasPrefix(opt, "helper="):
+		o.unsupported = opt
+	default:
+		return false
 	}
 	return true
 }
@@ -92,8 +111,11 @@ func (o *mountOptions) propagate(opt string) bool {
 	if flags == 0 {
 		return false
 	}
-	switch kind := o.propagation &^ msRec; {
-	case kind == 0 || kind == flags&^msRec:
+	switch kind, wanted := o.propagation&^msRec, flags&^msRec; {
+	case kind == 0 || kind == wanted:
+		o.propagation |= flags
+	case kind|wanted == unix.MS_SLAVE|unix.MS_SHARED && o.propagation&msRec == flags&msRec:
+		// A slave of its master and the master of its own slaves, mount_namespaces(7).
 		o.propagation |= flags
 	default:
 		o.mixed = true
@@ -286,4 +308,57 @@ func unquoteLabel(opt string) string {
 		}
 	}
 	return opt
+}
+
+// fsconfigMax is the longest value that fsconfig(2) takes.
+const fsconfigMax = 255
+
+// fsOptions are the options as the filesystem gets them. overlayfs takes its
+// layers one by one where all together would be too long (Linux 6.7); older
+// kernels have mount(2) with its one page for all options.
+func (c *compiler) fsOptions(fstype string, data []string) []string {
+	options := fsOptions(data)
+	if fstype != "overlay" || !c.in.Facts.OverlayAppends {
+		return options
+	}
+	var all []string
+	for _, opt := range options {
+		key, layers, _ := strings.Cut(opt, "=")
+		if key != "lowerdir" || len(layers) <= fsconfigMax {
+			all = append(all, opt)
+			continue
+		}
+		all = append(all, overlayLayers(layers)...)
+	}
+	return all
+}
+
+// overlayLayers splits lowerdir's value: layers are separated by a colon, those
+// for data only, at the end, by two; a backslash takes a character as it is.
+func overlayLayers(value string) []string {
+	var all []string
+	key, layer := "lowerdir+=", []byte(nil)
+	end := func() {
+		if len(layer) > 0 {
+			all = append(all, key+string(layer))
+		}
+		layer = nil
+	}
+	for i := 0; i < len(value); i++ {
+		switch {
+		case value[i] == '\\' && i+1 < len(value):
+			i++
+			layer = append(layer, value[i])
+		case value[i] == ':':
+			end()
+			if strings.HasPrefix(value[i:], "::") {
+				key = "datadir+="
+				i++
+			}
+		default:
+			layer = append(layer, value[i])
+		}
+	}
+	end()
+	return all
 }

@@ -43,7 +43,9 @@ func TestOptionTable(t *testing.T) {
 		"rsuid": tree(0, nosuid), "rsymfollow": tree(0, unix.MOUNT_ATTR_NOSYMFOLLOW), "runbindable": spread(unix.MS_UNBINDABLE | unix.MS_REC), "rw": own(0, ro),
 		"shared": spread(unix.MS_SHARED), "silent": none, "slave": spread(unix.MS_SLAVE), "strictatime": own(unix.MOUNT_ATTR_STRICTATIME, atime),
 		"suid": own(0, nosuid), "symfollow": own(0, unix.MOUNT_ATTR_NOSYMFOLLOW), "sync": super(unix.MS_SYNCHRONOUS), "tmpcopyup": {copyUp: true},
-		"unbindable": spread(unix.MS_UNBINDABLE), "idmap": {idmap: true}, "ridmap": {idmap: true},
+		"unbindable": spread(unix.MS_UNBINDABLE), "idmap": {idmap: true}, "ridmap": {idmap: true, idmapTree: true},
+		"user": own(nosuid|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC, 0), "group": own(nosuid|unix.MOUNT_ATTR_NODEV, 0), "nofail": none, "X-mount.mkdir=755": none,
+		"X-mount.subdir=x": {unsupported: "X-mount.subdir=x"}, "loop": {unsupported: "loop"},
 		// Not in the table: mount(8)'s own, and the filesystem's.
 		"_netdev": none, "x-systemd.automount": none, "rsize=1": {data: []string{"rsize=1"}}, "r": {data: []string{"r"}}, "rremount": {data: []string{"rremount"}},
 		"rbin": {data: []string{"rbin"}}, "": {data: []string{""}}, "RO": {data: []string{"RO"}}, "rrro": {data: []string{"rrro"}},
@@ -72,7 +74,10 @@ func TestOptionOrder(t *testing.T) {
 		"async,sync":                {super: unix.MS_SYNCHRONOUS},
 		"iversion,noiversion":       {},
 		"private,rprivate":          {propagation: unix.MS_PRIVATE | unix.MS_REC},
-		"slave,shared":              {propagation: unix.MS_SLAVE, mixed: true},
+		"slave,shared":              {propagation: unix.MS_SLAVE | unix.MS_SHARED},
+		"rslave,rshared,rslave":     {propagation: unix.MS_SLAVE | unix.MS_SHARED | unix.MS_REC},
+		"slave,rshared":             {propagation: unix.MS_SLAVE, mixed: true},
+		"shared,private":            {propagation: unix.MS_SHARED, mixed: true},
 	} {
 		if got := parseOptions(strings.Split(options, ",")); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, want %+v", options, got, want)
@@ -109,6 +114,13 @@ func TestRefusedMounts(t *testing.T) {
 	cgroup := func(kind string, options ...string) specs.Mount {
 		return specs.Mount{Destination: "/x", Type: kind, Options: options}
 	}
+	mapped := func(m specs.Mount) specs.Mount {
+		m.UIDMappings = []specs.LinuxIDMapping{{HostID: 1, Size: 1}}
+		m.GIDMappings = m.UIDMappings
+		return m
+	}
+	unprivileged := rootFacts()
+	unprivileged.EUID = 1000
 	noCgroups, halfCgroups := rootFacts(), hybridFacts()
 	noCgroups.Cgroups = nil
 	delete(halfCgroups.CgroupPaths, "memory")
@@ -119,13 +131,18 @@ func TestRefusedMounts(t *testing.T) {
 		facts  Facts
 		reason string
 	}{
-		{bind("idmap"), rootFacts(), "idmapped"},
-		{specs.Mount{Destination: "/x", Source: "/y", Options: []string{"bind"}, UIDMappings: []specs.LinuxIDMapping{{Size: 1}}}, rootFacts(), "idmapped"},
+		{bind("idmap"), rootFacts(), "user namespace to take them from"},
+		{mapped(bind()), unprivileged, "unprivileged user"},
+		{mapped(bind("remount")), rootFacts(), "remount"},
+		{mapped(tmpfs("tmpcopyup")), rootFacts(), "tmpcopyup"},
+		{mapped(cgroup("proc")), rootFacts(), "type proc"},
+		{mapped(cgroup("cgroup2")), rootFacts(), "type cgroup2"},
+		{specs.Mount{Destination: "/x", Source: "/y", Options: []string{"bind"}, UIDMappings: []specs.LinuxIDMapping{{Size: 1}}}, rootFacts(), "together"},
+		{tmpfs("X-mount.owner=1"), rootFacts(), "mount(8)"},
 		{bind("tmpcopyup"), rootFacts(), "tmpcopyup"},
 		{tmpfs("tmpcopyup", "remount"), rootFacts(), "tmpcopyup"},
-		{tmpfs("slave", "shared"), rootFacts(), "propagation"},
-		{at(tmpfs(), "/"), rootFacts(), "root directory"},
-		{at(bind(), "/a/.."), rootFacts(), "root directory"},
+		{tmpfs("slave", "rshared"), rootFacts(), "propagation"},
+		{at(specs.Mount{Options: []string{"bind"}}, "/"), rootFacts(), "source"},
 		{bind("size=1m"), rootFacts(), `"size=1m"`},
 		{bind("sync"), rootFacts(), `"sync"`},
 		{bind("iversion", "mand"), rootFacts(), `"mand"`},

@@ -27,17 +27,18 @@ import (
 
 // Facts is what the compiler has to know about the host and the caller.
 type Facts struct {
-	EUID          int
-	InUserNS      bool              // the caller is in a user namespace other than the initial one
-	ForeignMounts bool              // the caller's mount namespace belongs to another user namespace than his: he can't clone mounts
-	Capabilities  uint64            // the caller's permitted set, which bounds a container without user namespace
-	LastCap       uint64            // the highest capability that the kernel knows
-	Cgroups       *cgroups.Layout   // nil where the container has no cgroup
-	CgroupPaths   map[string]string // the container's cgroups by controller, "" for the unified hierarchy; absolute paths
-	IntoCgroup    bool              // the process is cloned into the container's unified cgroup
-	RootfsMount   string            // the mount point that holds the rootfs; needed only for a shared rootfsPropagation
-	SELinux       bool              // the kernel enforces or permits by SELinux
-	LandlockABI   int               // the version of the kernel's Landlock, 0 without; needed only for the annotation
+	EUID           int
+	InUserNS       bool              // the caller is in a user namespace other than the initial one
+	ForeignMounts  bool              // the caller's mount namespace belongs to another user namespace than his: he can't clone mounts
+	Capabilities   uint64            // the caller's permitted set, which bounds a container without user namespace
+	LastCap        uint64            // the highest capability that the kernel knows
+	Cgroups        *cgroups.Layout   // nil where the container has no cgroup
+	CgroupPaths    map[string]string // the container's cgroups by controller, "" for the unified hierarchy; absolute paths
+	IntoCgroup     bool              // the process is cloned into the container's unified cgroup
+	RootfsMount    string            // the mount point that holds the rootfs; needed only for a shared rootfsPropagation
+	OverlayAppends bool              // overlayfs takes its layers one by one
+	SELinux        bool              // the kernel enforces or permits by SELinux
+	LandlockABI    int               // the version of the kernel's Landlock, 0 without; needed only for the annotation
 }
 
 // Input is one container to be made.
@@ -59,11 +60,12 @@ type FileKind int
 
 // Kinds of descriptors that a plan needs from davit.
 const (
-	Namespace  FileKind = iota // a namespace at Path, of type Type
-	CgroupDir                  // the container's cgroup in the unified hierarchy
-	ExecFifo                   // the exec FIFO, as a path descriptor
-	InitPidfd                  // a pidfd of the container's init
-	MountClone                 // a detached clone of the mount at Path, open_tree(2)
+	Namespace     FileKind = iota // a namespace at Path, of type Type
+	CgroupDir                     // the container's cgroup in the unified hierarchy
+	ExecFifo                      // the exec FIFO, as a path descriptor
+	InitPidfd                     // a pidfd of the container's init
+	MountClone                    // a detached clone of the mount at Path, open_tree(2)
+	UserNamespace                 // a user namespace with the mapping IDs
 )
 
 // FileRef is a descriptor that davit opens for a slot of the stage.
@@ -72,6 +74,8 @@ type FileRef struct {
 	Path      string // for Namespace and MountClone
 	Type      uint64 // for Namespace: its CLONE_NEW* flag
 	Recursive bool   // for MountClone: with the mounts below it
+	IDs       *IDMap // for UserNamespace, and for MountClone where ids are mapped
+	MapTree   bool   // for MountClone: also those of the mounts below it
 	Field     string // the config field that names it
 }
 
@@ -148,10 +152,11 @@ type compiler struct {
 	plan  *Plan
 	ns    namespaces
 
-	hostTree bool            // there is no mount namespace: nothing may be mounted
-	ownsDev  bool            // what is at /dev is the container's, not bound there
-	unshared bool            // the cgroup namespace is made
-	late     []nsenter.Instr // what makes mounts read-only when nothing has to be made in them any more
+	hostTree bool                 // there is no mount namespace: nothing may be mounted
+	ownsDev  bool                 // what is at /dev is the container's, not bound there
+	unshared bool                 // the cgroup namespace is made
+	ahead    map[int]nsenter.Slot // mounts that were made before the namespaces, by their index
+	late     []nsenter.Instr      // what makes mounts read-only when nothing has to be made in them any more
 }
 
 func newCompiler(in *Input) *compiler {

@@ -112,6 +112,7 @@ static void execute(struct stage *s)
 	case OP_PROPAGATION: check(s, "set propagation", sys(mount, 0, str(s, PROPAGATION_PATH), 0, num(s, PROPAGATION_FLAGS), 0)); return;
 	case OP_ROOTFS: do_rootfs(s); return;
 	case OP_MOUNT: do_mount(s); return;
+	case OP_MOUNT_ID_MAPPED: do_mount_idmapped(s); return;
 	case OP_BIND: do_bind(s); return;
 	case OP_REMOUNT: do_remount(s); return;
 	case OP_MKDIR: make_directory(s); return;

@@ -18,12 +18,11 @@
 #define MS_NOATIME_ 1024
 #define MS_NODIRATIME_ 2048
 #define MS_BIND_ 4096
-#define MS_REC_ 16384
 #define MS_SLAVE_ (1 << 19)
+#define MS_SHARED_ (1 << 20)
 #define MS_RELATIME_ (1 << 21)
 #define MS_STRICTATIME_ (1 << 24)
 #define MS_LAZYTIME_ (1 << 25)
-#define MNT_DETACH_ 2
 /* statfs(2) has flags of its own for these. */
 #define ST_RELATIME_ 4096
 #define ST_NOSYMFOLLOW_ 8192
@@ -74,9 +73,15 @@ static long set_attr(int fd, u64 set, u64 clear, int recursive)
 	return sys(mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr, sizeof(attr));
 }
 
+/* Tells whether the kernel is too old for a call with these attributes: mount_setattr(2) is of 5.12, and takes nosymfollow since 5.14, as fsmount(2) does. */
+static int too_old(long ret, u64 attr)
+{
+	return ret == -ENOSYS || (ret == -EINVAL && (attr & MOUNT_ATTR_NOSYMFOLLOW));
+}
+
 /*
- * set_attr for kernels before 5.12: on an attached mount, without those below
- * it, by a remount that repeats the flags that stay. The access time is always
+ * set_attr for kernels that are too old: on an attached mount, without those
+ * below it, by a remount that repeats the flags that stay. The access time is always
  * named: it is what a user namespace may not change by leaving it out.
  */
 static void set_attr_old(struct stage *s, int fd, u64 set, u64 clear)
@@ -103,15 +108,40 @@ static void set_attr_old(struct stage *s, int fd, u64 set, u64 clear)
 	check(s, "remount", mount_fd(0, fd, 0, MS_REMOUNT_ | MS_BIND_ | flags, 0));
 }
 
+void change_attr(struct stage *s, int fd, u64 set)
+{
+	long ret = set_attr(fd, set, 0, 0);
+
+	if (too_old(ret, set))
+		set_attr_old(s, fd, set, 0);
+	else
+		check(s, "mount_setattr", ret);
+}
+
 static void set_propagation(struct stage *s, int fd, u64 flags)
 {
+	if ((flags & MS_SLAVE_) && (flags & MS_SHARED_)) {
+		/* One after the other: a slave that shares, mount_namespaces(7). */
+		check(s, "set propagation", mount_fd(0, fd, 0, flags & ~(u64)MS_SHARED_, 0));
+		flags &= ~(u64)MS_SLAVE_;
+	}
 	if (flags)
 		check(s, "set propagation", mount_fd(0, fd, 0, flags, 0));
 }
 
+/* What is mounted on the root is the root from then on. */
+static void placed(struct stage *s, int mnt, const char *path)
+{
+	if (str_eq(path, "/")) {
+		sys(close, s->root);
+		s->root = mnt;
+	} else {
+		sys(close, mnt);
+	}
+}
+
 /* Adds the kernel's own words about a failed fsopen/fsconfig to the detail: messages such as "e tmpfs: Bad value for 'size'". */
-static void fs_fail(struct stage *s, int fs, const char *call, long err) __attribute__((noreturn));
-static void fs_fail(struct stage *s, int fs, const char *call, long err)
+void fs_fail(struct stage *s, int fs, const char *call, long err)
 {
 	char buf[256];
 	long n;
@@ -129,7 +159,7 @@ static void fs_fail(struct stage *s, int fs, const char *call, long err)
 	fail(s, call, err);
 }
 
-static void configure(struct stage *s, int fs, const char *option)
+void configure(struct stage *s, int fs, const char *option)
 {
 	char key[FSCONFIG_STRING_MAX + 1];
 	size_t n = 0;
@@ -158,13 +188,12 @@ static const struct {
 	{ MS_RDONLY_, "ro" }, { MS_SYNCHRONOUS_, "sync" }, { MS_DIRSYNC_, "dirsync" }, { MS_LAZYTIME_, "lazytime" }, { MS_MANDLOCK_, "mand" },
 };
 
-static int mount_target(struct stage *s)
+static int mount_target(struct stage *s, const char *path, int directory, u64 no_symlinks)
 {
-	const char *path = str(s, MOUNT_TARGET);
-	int fd = make_target(s, path, 1);
+	int fd = make_target(s, path, directory);
 
 	check(s, "open the mount point", fd);
-	if (num(s, MOUNT_NO_SYMLINKS)) {
+	if (no_symlinks) {
 		/* A link in place of /proc or /sys would move it elsewhere (CVE-2019-19921, CVE-2023-27561). */
 		sys(close, fd);
 		fd = root_open(s, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
@@ -208,7 +237,11 @@ static void mount_old(struct stage *s)
 		str_add(s->detail, sizeof(s->detail), "the options are longer than a page");
 		fail(s, "mount", -E2BIG);
 	}
-	fd = mount_target(s);
+	if (str_eq(str(s, MOUNT_TARGET), "/")) {
+		str_add(s->detail, sizeof(s->detail), "an option of the root directory's mount may be 255 bytes long");
+		fail(s, "mount", -E2BIG);
+	}
+	fd = mount_target(s, str(s, MOUNT_TARGET), 1, num(s, MOUNT_NO_SYMLINKS));
 	check(s, "mount", mount_fd(str(s, MOUNT_SOURCE), fd, str(s, MOUNT_TYPE), flags, data));
 	sys(close, fd);
 	if (!num(s, MOUNT_PROPAGATION))
@@ -219,7 +252,8 @@ static void mount_old(struct stage *s)
 	sys(close, fd);
 }
 
-static int make_mount(struct stage *s, u64 *super)
+/* Takes out of *super and *attr what it has done. */
+static int make_mount(struct stage *s, u64 *super, u64 *attr)
 {
 	const char *source = str(s, MOUNT_SOURCE);
 	u32 count;
@@ -244,19 +278,35 @@ static int make_mount(struct stage *s, u64 *super)
 	ret = sys(fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
 	if (ret < 0)
 		fs_fail(s, (int)fs, "create the filesystem", ret);
-	mnt = sys(fsmount, fs, FSMOUNT_CLOEXEC, num(s, MOUNT_ATTR));
+	mnt = sys(fsmount, fs, FSMOUNT_CLOEXEC, *attr);
+	if (too_old(mnt, *attr)) {
+		mnt = sys(fsmount, fs, FSMOUNT_CLOEXEC, *attr & ~(u64)MOUNT_ATTR_NOSYMFOLLOW);
+		*attr = MOUNT_ATTR_NOSYMFOLLOW;
+	} else {
+		*attr = 0;
+	}
 	if (mnt < 0)
 		fs_fail(s, (int)fs, "fsmount", mnt);
 	sys(close, fs);
 	return (int)mnt;
 }
 
+static void label(struct stage *s, int mnt, const char *value)
+{
+	char path[32];
+
+	fd_path(path, mnt);
+	if (*value)
+		check(s, "setxattr security.selinux", sys(setxattr, path, "security.selinux", value, str_len(value) + 1, 0));
+}
+
 void do_mount(struct stage *s)
 {
-	u64 super = num(s, MOUNT_SUPER);
+	u64 super = num(s, MOUNT_SUPER), attr = num(s, MOUNT_ATTR);
+	const char *path = str(s, MOUNT_TARGET);
 	u32 count;
 	const char *option = list(s, MOUNT_OPTIONS, &count);
-	int mnt, target, fits = str_len(str(s, MOUNT_SOURCE)) <= FSCONFIG_STRING_MAX;
+	int mnt, target = -ENOENT, fits = str_len(str(s, MOUNT_SOURCE)) <= FSCONFIG_STRING_MAX;
 
 	for (; count; count--, option = next(option))
 		fits &= str_len(option) <= FSCONFIG_STRING_MAX;
@@ -264,21 +314,48 @@ void do_mount(struct stage *s)
 		mount_old(s);
 		return;
 	}
-	mnt = make_mount(s, &super);
-	target = num(s, MOUNT_KEEP) ? root_open(s, str(s, MOUNT_TARGET), O_PATH | O_DIRECTORY, 0) : -ENOENT;
+	mnt = make_mount(s, &super, &attr);
+	label(s, mnt, str(s, MOUNT_LABEL));
+	if (num(s, MOUNT_KEEP))
+		target = root_open(s, path, O_PATH | O_DIRECTORY, 0);
 	if (target >= 0)
 		copy_up(s, target, mnt, (u32)num(s, MOUNT_KEEP));
 	else
-		target = mount_target(s);
+		target = mount_target(s, path, 1, num(s, MOUNT_NO_SYMLINKS));
 	attach(s, mnt, target);
+	if (attr)
+		set_attr_old(s, mnt, attr, 0);
 	if (super) /* such as MS_I_VERSION: known to mount(2) only */
 		check(s, "remount", mount_fd(0, mnt, 0, MS_REMOUNT_ | num(s, MOUNT_SUPER) | ms_flags(num(s, MOUNT_ATTR)), 0));
 	set_propagation(s, mnt, num(s, MOUNT_PROPAGATION));
-	sys(close, mnt);
+	placed(s, mnt, path);
+}
+
+/* The operands of what makes a mount are where Mount has them. */
+_Static_assert((int)MOUNT_ID_MAPPED_TYPE == (int)MOUNT_TYPE && (int)MOUNT_ID_MAPPED_SOURCE == (int)MOUNT_SOURCE &&
+	       (int)MOUNT_ID_MAPPED_OPTIONS == (int)MOUNT_OPTIONS && (int)MOUNT_ID_MAPPED_ATTR == (int)MOUNT_ATTR &&
+	       (int)MOUNT_ID_MAPPED_SUPER == (int)MOUNT_SUPER, "mount-idmapped differs from mount");
+
+void do_mount_idmapped(struct stage *s)
+{
+	u64 super = num(s, MOUNT_SUPER), rest = num(s, MOUNT_ATTR);
+	int ns = slot(s, MOUNT_ID_MAPPED_FD), mnt = make_mount(s, &super, &rest);
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP_, .userns_fd = (u64)ns };
+	long ret = sys(mount_setattr, mnt, "", AT_EMPTY_PATH, &attr, sizeof(attr));
+
+	if (ret == -EINVAL)
+		str_add(s->detail, sizeof(s->detail), "this filesystem can't be idmapped on this kernel");
+	if (ret == -ENOSYS)
+		str_add(s->detail, sizeof(s->detail), "idmapped mounts need Linux 5.12");
+	check(s, "map the ids", ret);
+	if (super || rest)
+		fail(s, "mount with these options and mapped ids", -EOPNOTSUPP);
+	sys(close, ns);
+	s->slot[num(s, MOUNT_ID_MAPPED_FD)] = mnt;
 }
 
 /* A clone of the mounts at source, not yet attached. */
-static int clone_mount(struct stage *s, int dir, const char *path, int recursive)
+int clone_mount(struct stage *s, int dir, const char *path, int recursive)
 {
 	long fd = sys(open_tree, dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | (*path ? 0 : AT_EMPTY_PATH));
 
@@ -292,18 +369,18 @@ void do_bind(struct stage *s)
 {
 	int from = slot(s, BIND_FD), old, mnt, target, directory;
 	u64 set = num(s, BIND_SET), clear = num(s, BIND_CLEAR), device;
+	const char *path = str(s, BIND_TARGET);
 	long ret;
 
 	mnt = from >= 0 ? from : clone_mount(s, AT_FDCWD_, str(s, BIND_SOURCE), (int)num(s, BIND_RECURSIVE));
 	ret = set_attr(mnt, num(s, BIND_R_SET), num(s, BIND_R_CLEAR), 1);
 	check(s, "mount_setattr (recursive)", ret);
 	ret = set_attr(mnt, set, clear, 0);
-	old = ret == -ENOSYS;
+	old = too_old(ret, set | clear);
 	if (!old)
 		check(s, "mount_setattr", ret);
 	directory = (file_mode(s, mnt, &device) & S_IFMT_) == S_IFDIR_;
-	target = make_target(s, str(s, BIND_TARGET), directory);
-	check(s, "open the mount point", target);
+	target = mount_target(s, path, directory, num(s, BIND_NO_SYMLINKS));
 	if (directory != ((file_mode(s, target, &device) & S_IFMT_) == S_IFDIR_)) {
 		/* move_mount(2) would only say that it is invalid. */
 		str_add(s->detail, sizeof(s->detail), directory ? "the source is a directory and the destination is not" : "the destination is a directory and the source is not");
@@ -313,7 +390,7 @@ void do_bind(struct stage *s)
 	if (old)
 		set_attr_old(s, mnt, set, clear);
 	set_propagation(s, mnt, num(s, BIND_PROPAGATION));
-	sys(close, mnt);
+	placed(s, mnt, path);
 	if (from >= 0)
 		s->slot[num(s, BIND_FD)] = -1;
 }
@@ -326,138 +403,4 @@ void do_remount(struct stage *s)
 	check(s, "remount", mount_fd(0, fd, 0, MS_REMOUNT_ | num(s, REMOUNT_FLAGS), str(s, REMOUNT_DATA)));
 	set_propagation(s, fd, num(s, REMOUNT_PROPAGATION));
 	sys(close, fd);
-}
-
-void do_rootfs(struct stage *s)
-{
-	long fd = sys(openat, AT_FDCWD_, str(s, ROOTFS_PATH), O_PATH_CLOEXEC | O_DIRECTORY, 0);
-
-	check(s, "open", fd);
-	if (!num(s, ROOTFS_CLONE)) {
-		s->root = (int)fd;
-		return;
-	}
-	s->root = clone_mount(s, (int)fd, "", 1);
-	attach(s, s->root, (int)fd);
-	s->host_root = (int)sys(openat, AT_FDCWD_, "/", O_PATH_CLOEXEC | O_DIRECTORY, 0);
-	check(s, "open /", s->host_root);
-}
-
-/* An empty read-only tmpfs, made once; every masked directory is under a clone of it. */
-static int empty_directory(struct stage *s, const char *label)
-{
-	long fs, ret;
-
-	if (s->empty < 0) {
-		fs = sys(fsopen, "tmpfs", FSOPEN_CLOEXEC);
-		check(s, "fsopen tmpfs", fs);
-		configure(s, (int)fs, "size=0k");
-		configure(s, (int)fs, "mode=755");
-		if (*label)
-			configure(s, (int)fs, label);
-		ret = sys(fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
-		if (ret < 0)
-			fs_fail(s, (int)fs, "create tmpfs", ret);
-		s->empty = (int)sys(fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-		check(s, "fsmount", s->empty);
-		sys(close, fs);
-		return s->empty;
-	}
-	return clone_mount(s, s->empty, "", 0);
-}
-
-void do_mask(struct stage *s)
-{
-	int mnt, fd = root_open(s, str(s, MASK_PATH), O_PATH, 0);
-	u64 device;
-
-	if (fd == -ENOENT || fd == -ENOTDIR)
-		return;
-	check(s, "open", fd);
-	if ((file_mode(s, fd, &device) & S_IFMT_) == S_IFDIR_) {
-		mnt = empty_directory(s, str(s, MASK_LABEL));
-		attach(s, mnt, fd);
-		if (mnt != s->empty)
-			sys(close, mnt);
-		return;
-	}
-	/* The host's /dev/null, never the container's: that one may be a link (CVE-2025-31133). */
-	mnt = clone_mount(s, AT_FDCWD_, "/dev/null", 0);
-	if ((file_mode(s, mnt, &device) & S_IFMT_) != S_IFCHR_ || device != (1ULL << 32 | 3))
-		fail(s, "the host's /dev/null is not the null device", -ENODEV);
-	attach(s, mnt, fd);
-	sys(close, mnt);
-}
-
-void do_read_only(struct stage *s)
-{
-	int mnt, fd = root_open(s, str(s, READ_ONLY_PATH), O_PATH, 0);
-	long ret;
-
-	if (fd == -ENOENT || fd == -ENOTDIR)
-		return;
-	check(s, "open", fd);
-	mnt = clone_mount(s, fd, "", 1);
-	ret = set_attr(mnt, MOUNT_ATTR_RDONLY, 0, 1);
-	if (ret != -ENOSYS)
-		check(s, "mount_setattr", ret);
-	attach(s, mnt, fd);
-	if (ret == -ENOSYS)
-		set_attr_old(s, mnt, MOUNT_ATTR_RDONLY, 0);
-	sys(close, mnt);
-}
-
-void do_root_attr(struct stage *s)
-{
-	long ret = set_attr(s->root, num(s, ROOT_ATTR_SET), 0, 0);
-
-	if (ret == -ENOSYS)
-		set_attr_old(s, s->root, num(s, ROOT_ATTR_SET), 0);
-	else
-		check(s, "mount_setattr", ret);
-}
-
-/* Takes a mount of the old tree away, and covers what is there, for a mount that may not be taken away or is one of several. */
-static void hide(struct stage *s, const char *path)
-{
-	long fd;
-	int mnt;
-
-	sys(umount2, path, MNT_DETACH_);
-	fd = sys(openat, AT_FDCWD_, path, O_PATH_CLOEXEC | O_DIRECTORY, 0);
-	if (fd == -ENOENT)
-		return;
-	check(s, "open", fd);
-	mnt = empty_directory(s, "");
-	attach(s, mnt, (int)fd);
-	if (mnt != s->empty)
-		sys(close, mnt);
-}
-
-void do_pivot(struct stage *s)
-{
-	check(s, "fchdir", sys(fchdir, s->root));
-	if (num(s, PIVOT_NO_PIVOT)) {
-		/* The old tree stays mounted below the new root: hide what is worst in it. */
-		hide(s, "/proc");
-		hide(s, "/sys");
-		check(s, "move_mount", sys(move_mount, s->root, "", AT_FDCWD_, "/", MOVE_MOUNT_F_EMPTY_PATH));
-		check(s, "chroot", sys(chroot, "."));
-	} else {
-		/* The old root ends up on top of the new one, pivot_root(2); the host's descriptor still reaches it. */
-		check(s, "pivot_root", sys(pivot_root, ".", "."));
-		check(s, "fchdir", sys(fchdir, s->host_root));
-		/* Slave, so that the unmounts below don't travel to the host. */
-		check(s, "set propagation", sys(mount, 0, ".", 0, MS_SLAVE_ | MS_REC_, 0));
-		check(s, "umount2", sys(umount2, ".", MNT_DETACH_));
-	}
-	check(s, "chdir", sys(chdir, "/"));
-	sys(close, s->host_root);
-	s->host_root = -1;
-}
-
-void do_chroot(struct stage *s)
-{
-	check(s, "fchdir", sys(fchdir, s->root));
-	check(s, "chroot", sys(chroot, "."));
 }

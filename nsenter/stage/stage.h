@@ -146,6 +146,7 @@ void do_loopback(struct stage *s);
 
 void do_rootfs(struct stage *s);
 void do_mount(struct stage *s);
+void do_mount_idmapped(struct stage *s);
 void do_bind(struct stage *s);
 void do_remount(struct stage *s);
 void do_mask(struct stage *s);
@@ -160,6 +161,12 @@ void do_symlink(struct stage *s);
 void do_pty(struct stage *s);
 void do_send_file(struct stage *s);
 void attach(struct stage *s, int mnt, int target);
+
+/* mount.c: mounts that aren't attached yet, and their filesystems */
+void fs_fail(struct stage *s, int fs, const char *call, long err) __attribute__((noreturn));
+void configure(struct stage *s, int fs, const char *option);
+int clone_mount(struct stage *s, int dir, const char *path, int recursive);
+void change_attr(struct stage *s, int fd, u64 set);
 
 /* copy.c: what a new tmpfs takes over from the directory that it hides */
 enum { COPY_MODE = 1, COPY_OWNER = 2, COPY_CONTENT = 4 };

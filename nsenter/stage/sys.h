@@ -99,6 +99,7 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 #define S_IFLNK_ 0120000
 #define PROC_MAGIC 0x9fa0
 #define DEVPTS_MAGIC 0x1cd1
+#define MOUNT_ATTR_IDMAP_ 0x00100000
 #ifndef MOUNT_ATTR_NOSYMFOLLOW
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
