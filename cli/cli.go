@@ -15,6 +15,7 @@ import (
 	urfave "github.com/urfave/cli/v3"
 
 	"davit/libcontainer"
+	"davit/nsenter"
 )
 
 const name = "davit"
@@ -23,9 +24,10 @@ const name = "davit"
 type app struct {
 	stdout, stderr io.Writer
 	global         globals
-	log            *slog.Logger // nil until openLog
-	inherited      int          // descriptors of the caller, from 3 on
-	code           int          // the exit code of a command that didn't fail
+	log            *slog.Logger   // nil until openLog
+	inherited      int            // descriptors of the caller, from 3 on
+	code           int            // the exit code of a command that didn't fail
+	early          *nsenter.Stage // started before anything else, for a command that can use it, or nil
 }
 
 // Main runs the command line args, whose first element is the program's name,
@@ -35,7 +37,10 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 { // execve(2) allows it
 		args = []string{name}
 	}
-	a := &app{stdout: stdout, stderr: stderr, inherited: takeDescriptors()}
+	a := &app{stdout: stdout, stderr: stderr, inherited: takeDescriptors(), early: nsenter.Early()}
+	if a.early != nil {
+		defer a.early.Close() // again, if it was used
+	}
 	if err := a.tree(args).Run(context.Background(), args); err != nil {
 		return a.fail(err)
 	}

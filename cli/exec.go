@@ -85,6 +85,7 @@ func (a *app) exec(args []string, f *execFlags, opts *libcontainer.ExecOptions) 
 	if err != nil {
 		return err
 	}
+	opts.Stage = a.early
 	a.code, err = rt.Exec(args[0], opts)
 	return err
 }

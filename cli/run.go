@@ -30,6 +30,7 @@ davit delete web`,
 		Action: a.action(1, 1, func(args []string) error {
 			rt, err := a.runtime()
 			if err == nil {
+				opts.Stage = a.early
 				opts.NotifySocket = os.Getenv("NOTIFY_SOCKET")
 				opts.ListenFDs, err = libcontainer.ListenFDs()
 			}

@@ -2,6 +2,8 @@ package libcontainer
 
 import (
 	"context"
+	"os"
+	"runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -10,6 +12,7 @@ import (
 	"davit/libcontainer/process"
 	"davit/libcontainer/specjson"
 	"davit/libcontainer/state"
+	"davit/nsenter"
 )
 
 func hasStartHooks(h *specs.Hooks) bool {
@@ -28,10 +31,10 @@ func (b *boot) runCreateHooks() error {
 	b.hooksBegun = true
 	h, ctx := b.spec.Hooks, context.Background()
 	outer := hookState(b.record, specs.StateCreating, b.pid)
-	if err := hooks.Run(ctx, h.Prestart, hooks.Prestart, outer, hooks.Options{}); err != nil {
+	if err := hooks.Run(ctx, h.Prestart, hooks.Prestart, outer, hooks.Options{Start: startOutside}); err != nil {
 		return err
 	}
-	if err := hooks.Run(ctx, h.CreateRuntime, hooks.CreateRuntime, outer, hooks.Options{}); err != nil {
+	if err := hooks.Run(ctx, h.CreateRuntime, hooks.CreateRuntime, outer, hooks.Options{Start: startOutside}); err != nil {
 		return err
 	}
 	if err := runInside(ctx, h.CreateContainer, hooks.CreateContainer, b.record, b.spec, specs.StateCreating); err != nil {
@@ -39,6 +42,14 @@ func (b *boot) runCreateHooks() error {
 	}
 	b.hooked = true
 	return nil
+}
+
+// startOutside starts a hook in the runtime's namespaces. A timer of its own is the hook's business.
+func startOutside(h specs.Hook, stdin, stdout, stderr *os.File) (hooks.Process, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	nsenter.CallersTimers()
+	return hooks.StartProcess(h, stdin, stdout, stderr)
 }
 
 // runInside runs hooks in the container's namespaces. They see the pid that the container sees.
@@ -63,7 +74,7 @@ func (rt *Runtime) poststop(spec *specs.Spec, r *state.Record) {
 	if spec == nil || spec.Hooks == nil || len(spec.Hooks.Poststop) == 0 || r == nil {
 		return
 	}
-	err := hooks.Run(context.Background(), spec.Hooks.Poststop, hooks.Poststop, hookState(r, specs.StateStopped, 0), hooks.Options{KeepGoing: true})
+	err := hooks.Run(context.Background(), spec.Hooks.Poststop, hooks.Poststop, hookState(r, specs.StateStopped, 0), hooks.Options{Start: startOutside, KeepGoing: true})
 	if err != nil {
 		rt.log.Warn(err.Error())
 	}

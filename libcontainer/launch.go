@@ -61,6 +61,11 @@ func (l *launch) startStage() error {
 	if err != nil {
 		return err
 	}
+	if l.stage = l.opts.Stage; l.stage != nil && l.opts.extra() == 0 {
+		l.opts.Stage = nil
+		return nil
+	}
+	l.stage = nil
 	l.starting = make(chan error, 1)
 	go func() {
 		var err error

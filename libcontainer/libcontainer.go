@@ -20,6 +20,7 @@ import (
 
 	"davit/libcontainer/intelrdt"
 	"davit/libcontainer/state"
+	"davit/nsenter"
 )
 
 // Runtime manages the containers of one state directory.
@@ -76,6 +77,10 @@ type ProcessOptions struct {
 	PidfdSocket   string // where to send a pidfd of it, or ""
 	ListenFDs     int    // how many sockets from 3 on it is activated with (sd_listen_fds(3))
 	PreserveFDs   int    // how many further descriptors it inherits
+
+	// Stage is one that is running already, for the standard streams, or nil. A
+	// launch that can use it sets it to nil and closes it.
+	Stage *nsenter.Stage
 }
 
 // extra is the number of descriptors that the process inherits besides its standard streams.

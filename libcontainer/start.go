@@ -99,7 +99,7 @@ func poststart(spec *specs.Spec, r *state.Record) error {
 	if spec == nil || spec.Hooks == nil {
 		return nil
 	}
-	return hooks.Run(context.Background(), spec.Hooks.Poststart, hooks.Poststart, hookState(r, specs.StateRunning, r.Init.PID), hooks.Options{})
+	return hooks.Run(context.Background(), spec.Hooks.Poststart, hooks.Poststart, hookState(r, specs.StateRunning, r.Init.PID), hooks.Options{Start: startOutside})
 }
 
 // kill ends a container that must not go on.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -59,6 +60,9 @@ func Start(files []uintptr) (*Stage, error) {
 	// The memfd is handed over like the others, for only then its number in the
 	// child is certain. The stage begins with closing what is behind the socket.
 	all := append(append(make([]uintptr, 0, len(files)+2), files...), uintptr(pair[1]), uintptr(exe))
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	CallersTimers()
 	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(len(files)+1), []string{"davit-stage", strconv.Itoa(len(files))},
 		&syscall.ProcAttr{Env: []string{}, Files: all})
 	if err != nil {
