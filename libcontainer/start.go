@@ -143,10 +143,15 @@ func (c *container) unpark() error {
 	if err := c.dir.RemoveFifo(); err != nil {
 		return err
 	}
-	if err := nsenter.DecodeFailure(msg, nil); err != nil {
-		return explainStart(err, "")
+	woke, err := nsenter.DecodeParked(msg)
+	if err == nil && !woke {
+		return endedBeforeExec()
 	}
-	return nil
+	return explainStart(err, "")
+}
+
+func endedBeforeExec() error {
+	return &StatusError{Text: "cannot start a container that has stopped: its process ended before its exec", Err: ErrNotRunning}
 }
 
 // readReport reads what a parked process writes until it closes the FIFO or
@@ -167,8 +172,8 @@ func readReport(fifo, pidfd, timeout int) ([]byte, error) {
 		}
 		if fds[0].Revents == 0 {
 			if len(msg) == 0 {
-				// It ended without ever opening the FIFO, or within a blink of its exec.
-				return nil, &StatusError{Text: "cannot start a container that has stopped: its process ended before its exec", Err: ErrNotRunning}
+				// It ended without ever opening the FIFO.
+				return nil, endedBeforeExec()
 			}
 			return msg, nil
 		}

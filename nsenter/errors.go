@@ -55,6 +55,20 @@ func DecodeFailure(msg []byte, program Program) error {
 	return fmt.Errorf("the stage wrote %d bytes that are no report", len(msg))
 }
 
+// DecodeParked decodes what a parked process wrote into its FIFO before it
+// closed it: nothing if it ended while it waited, which woke tells, and
+// otherwise the reason of a failed exec, if it failed.
+func DecodeParked(msg []byte) (woke bool, err error) {
+	var r wireReport
+	if len(msg) >= reportHead {
+		copy(bytesOf(&r), msg[:reportHead])
+	}
+	if woke = reportType(r.Type) == reportReady; woke {
+		msg = msg[reportHead:]
+	}
+	return woke, DecodeFailure(msg, nil)
+}
+
 func decodeFailure(msg []byte, program Program) error {
 	var r wireReport
 	if len(msg) < reportHead {

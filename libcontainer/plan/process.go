@@ -49,7 +49,8 @@ func (p *Plan) Idle() nsenter.Program {
 // ready ends what create does and waits for start.
 func (p *Plan) ready() nsenter.Program {
 	if p.in.Park {
-		return nsenter.Program{{Op: nsenter.ReportReady{}}, {Op: nsenter.Park{Fifo: p.fifo}}}
+		// The second report, over the FIFO, tells start apart from a death while it waited.
+		return nsenter.Program{{Op: nsenter.ReportReady{}}, {Op: nsenter.Park{Fifo: p.fifo}}, {Op: nsenter.ReportReady{}}}
 	}
 	return nsenter.Program{{Op: nsenter.ReportReady{}}, {Op: nsenter.Wait{Token: uint64(nsenter.TokenStart)}}}
 }
