@@ -11,7 +11,7 @@ import (
 func TestCtr(t *testing.T) {
 	for _, cgroups := range []lab.Cgroups{lab.Hybrid, lab.V1, lab.V2} {
 		t.Run(string(cgroups), func(t *testing.T) {
-			e := start(t, cgroups, `disabled_plugins = ["io.containerd.grpc.v1.cri"]`)
+			e := start(t, cgroups, func(*lab.Cell) string { return `disabled_plugins = ["io.containerd.grpc.v1.cri"]` })
 			e.Name += ", ctr"
 			e.Must("ctr", "-n", e.Mark, "image", "import", "--no-unpack=false", e.Image(image, "sh"))
 			e.Scenarios(t, ctrScenarios)

@@ -16,6 +16,8 @@ type Engine struct {
 	StateRoots []string // directories, or patterns of them, where runtimes keep the state of this engine's containers
 	Keeps      []string // ends of the names of mounts, cgroups and processes that may stay between scenarios
 	Log        func() string
+
+	begun int // scenarios
 }
 
 // Scenario is one thing that users do with an engine.
@@ -92,12 +94,13 @@ func (s *S) Eventually(what string, condition func() bool) {
 
 // Scenarios runs a table of them, each with a look at what it left.
 func (e *Engine) Scenarios(t *testing.T, table []Scenario) {
-	for i, sc := range table {
+	for _, sc := range table {
 		t.Run(strings.ReplaceAll(sc.Name, " ", "_"), func(t *testing.T) {
 			result := Result{Engine: e.Name, Cgroups: e.Cgroups, Scenario: sc.Name, Outcome: "pass"}
 			// Whatever happens, a scenario that was begun is in the table.
 			defer func() { results.Results = append(results.Results, result) }()
-			id := fmt.Sprintf("s%d", i)
+			e.begun++
+			id := fmt.Sprintf("s%d", e.begun)
 			err, skipped := e.attempt(t, sc, "davit", id)
 			if err != "" && sc.Excuse != "" {
 				if other, _ := e.attempt(t, sc, "runc", id+"r"); other != "" {
