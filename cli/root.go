@@ -45,6 +45,7 @@ func commands() []entry {
 		{"stats", groupLook, "show what containers use of CPUs, memory and devices", statsCommand},
 		{"spec", groupBundle, "write a config.json to begin with", specCommand},
 		{"explain", groupBundle, "show what creating a container from a bundle would do", explainCommand},
+		{"doctor", groupOther, "find out what this host gives to containers", doctorCommand},
 		{"features", groupOther, "print what of the specification is implemented, as JSON", featuresCommand},
 		{"completion", groupOther, "print a script that completes command lines in a shell", completionCommand},
 		{"version", groupOther, "print the version", versionCommand},

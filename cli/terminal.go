@@ -37,11 +37,11 @@ func width(w io.Writer) int {
 }
 
 // palette is what highlights text: nothing, except on a terminal whose user didn't refuse colours (no-color.org).
-type palette struct{ bold, dim, accent, reset string }
+type palette struct{ bold, dim, accent, good, doubtful, bad, reset string }
 
 func colours(w io.Writer) palette {
 	if !isTerminal(w) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return palette{}
 	}
-	return palette{bold: "\x1b[1m", dim: "\x1b[2m", accent: "\x1b[36m", reset: "\x1b[0m"}
+	return palette{bold: "\x1b[1m", dim: "\x1b[2m", accent: "\x1b[36m", good: "\x1b[32m", doubtful: "\x1b[33m", bad: "\x1b[31m", reset: "\x1b[0m"}
 }

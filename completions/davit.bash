@@ -63,7 +63,7 @@ _davit_containers() {
     _davit_words "$("$program" "${root[@]}" list --quiet 2>/dev/null)"
 }
 
-_davit_commands='run create start exec kill pause resume update delete list state ps events stats spec explain features completion version help'
+_davit_commands='run create start exec kill pause resume update delete list state ps events stats spec explain doctor features completion version help'
 
 _davit_flags() {
     case $1 in
@@ -83,6 +83,7 @@ _davit_flags() {
         stats) echo '-f --format --no-stream --interval -h --help' ;;
         spec) echo '-b --bundle --rootless -h --help' ;;
         explain) echo '-f --format --no-pivot --no-new-keyring --preserve-fds -h --help' ;;
+        doctor) echo '-f --format -h --help' ;;
         features) echo '-h --help' ;;
         completion) echo '-h --help' ;;
         version) echo '-h --help' ;;
@@ -143,6 +144,7 @@ _davit_takes_value() {
         spec' -b' | spec' --bundle') return 0 ;;
         explain' -f' | explain' --format') return 0 ;;
         explain' --preserve-fds') return 0 ;;
+        doctor' -f' | doctor' --format') return 0 ;;
         *' --root') return 0 ;;
         *' --log') return 0 ;;
         *' --log-format') return 0 ;;
@@ -173,6 +175,7 @@ _davit_value() {
         stats' -f' | stats' --format') _davit_words 'table json openmetrics' ;;
         spec' -b' | spec' --bundle') _davit_paths -d ;;
         explain' -f' | explain' --format') _davit_words 'table json' ;;
+        doctor' -f' | doctor' --format') _davit_words 'text json' ;;
         *' --root') _davit_paths -d ;;
         *' --log') _davit_paths -f ;;
         *' --log-format') _davit_words 'text json' ;;

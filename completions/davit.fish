@@ -126,6 +126,8 @@ function __davit_takes_value
             'explain -f' \
             'explain --format' \
             'explain --preserve-fds' \
+            'doctor -f' \
+            'doctor --format' \
             '* --root' \
             '* --log' \
             '* --log-format' \
@@ -160,6 +162,7 @@ complete -c davit -n "__davit_at ''" -a events -d 'report what happens to a cont
 complete -c davit -n "__davit_at ''" -a stats -d 'show what containers use of CPUs, memory and devices'
 complete -c davit -n "__davit_at ''" -a spec -d 'write a config.json to begin with'
 complete -c davit -n "__davit_at ''" -a explain -d 'show what creating a container from a bundle would do'
+complete -c davit -n "__davit_at ''" -a doctor -d 'find out what this host gives to containers'
 complete -c davit -n "__davit_at ''" -a features -d 'print what of the specification is implemented, as JSON'
 complete -c davit -n "__davit_at ''" -a completion -d 'print a script that completes command lines in a shell'
 complete -c davit -n "__davit_at ''" -a version -d 'print the version'
@@ -279,6 +282,9 @@ complete -c davit -n "__davit_flags explain" -l preserve-fds -x -d 'pass N more 
 complete -c davit -n "__davit_flags explain" -l help -s h -d 'show help'
 complete -c davit -n "__davit_at explain eq 0" -a '(__fish_complete_directories (commandline -ct))'
 
+complete -c davit -n "__davit_flags doctor" -l format -s f -x -a 'text json' -d 'print as text|json'
+complete -c davit -n "__davit_flags doctor" -l help -s h -d 'show help'
+
 complete -c davit -n "__davit_flags features" -l help -s h -d 'show help'
 
 complete -c davit -n "__davit_flags completion" -l help -s h -d 'show help'
@@ -287,4 +293,4 @@ complete -c davit -n "__davit_at completion eq 0" -a 'bash zsh fish' -d shell
 complete -c davit -n "__davit_flags version" -l help -s h -d 'show help'
 
 complete -c davit -n "__davit_flags help" -l help -s h -d 'show help'
-complete -c davit -n "__davit_at help eq 0" -a 'run create start exec kill pause resume update delete list state ps events stats spec explain features completion version help' -d command
+complete -c davit -n "__davit_at help eq 0" -a 'run create start exec kill pause resume update delete list state ps events stats spec explain doctor features completion version help' -d command

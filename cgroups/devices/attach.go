@@ -108,3 +108,22 @@ func ours(dirfd int) ([]program, error) {
 	}
 	return list, nil
 }
+
+// Probe loads a policy's program and attaches it nowhere: it finds out whether
+// the kernel has such programs and lets the caller load them.
+func Probe() error {
+	p, err := NewPolicy(nil)
+	if err != nil {
+		return err
+	}
+	code, err := p.Program()
+	if err != nil {
+		return err
+	}
+	prog, err := load(programName, code)
+	if err != nil {
+		return err
+	}
+	prog.close()
+	return nil
+}

@@ -3,8 +3,8 @@ package netdevice
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -112,7 +112,7 @@ func forever(info []byte) []byte {
 	return b
 }
 
-// String is the address as ip-address(8) writes it.
+// String is the address with its prefix. It does without net/netip, whose init would be every command's.
 func (a *address) String() string {
 	var own []byte
 	for _, at := range a.attrs {
@@ -120,9 +120,15 @@ func (a *address) String() string {
 			own = at.data
 		}
 	}
-	ip, ok := netip.AddrFromSlice(own)
-	if !ok {
-		return "of family " + strconv.Itoa(int(a.family))
+	switch len(own) {
+	case 4:
+		return fmt.Sprintf("%d.%d.%d.%d/%d", own[0], own[1], own[2], own[3], a.prefix)
+	case 16:
+		groups := make([]string, 8)
+		for i := range groups {
+			groups[i] = strconv.FormatUint(uint64(binary.BigEndian.Uint16(own[2*i:])), 16)
+		}
+		return strings.Join(groups, ":") + "/" + strconv.Itoa(int(a.prefix))
 	}
-	return netip.PrefixFrom(ip, int(a.prefix)).String()
+	return "of family " + strconv.Itoa(int(a.family))
 }

@@ -122,3 +122,16 @@ func FuzzAnswer(f *testing.F) {
 		})
 	})
 }
+
+func TestAddressString(t *testing.T) {
+	own := func(b ...byte) []attribute { return []attribute{{unix.IFA_ADDRESS, []byte{9}}, {unix.IFA_LOCAL, b}} }
+	for want, a := range map[string]address{
+		"10.1.2.3/24":            {prefix: 24, attrs: own(10, 1, 2, 3)},
+		"fd00:0:0:0:0:0:0:1f/64": {prefix: 64, attrs: own(0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x1f)},
+		"of family 12":           {family: 12},
+	} {
+		if got := a.String(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
