@@ -2,6 +2,7 @@ package libcontainer
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -36,7 +37,7 @@ type boot struct {
 
 	ids        idNamespaces // that mounts take their mappings from
 	made       bool         // the cgroups are made
-	attached   bool         // the process was moved into them
+	attached   bool         // the process is in them, or is made there
 	hooksBegun bool         // so poststop is due
 }
 
@@ -125,7 +126,9 @@ func (b *boot) compile() error {
 		if err := b.createCgroup(); err != nil {
 			return err
 		}
-		_, facts.IntoCgroup = b.cgroup.Dir()
+		_, into := b.cgroup.Dir()
+		facts.IntoCgroup = into && !ownedInside(b.spec)
+		b.attached = facts.IntoCgroup
 	}
 	b.plan, err = plan.Compile(&plan.Input{
 		ID: b.id, Spec: b.spec, Bundle: b.bundle.Dir, Rootfs: b.bundle.Rootfs,
@@ -285,9 +288,18 @@ func (b *boot) cloned() error {
 	return b.save()
 }
 
+// ownedInside tells whether the cgroup belongs to the root of a user namespace
+// that is joined. The stage has joined it when it clones, and has no right to
+// that cgroup any more.
+func ownedInside(spec *specs.Spec) bool {
+	return cgroups.Owner(spec) != nil && slices.ContainsFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
+		return n.Type == specs.UserNamespace && n.Path != ""
+	})
+}
+
 // join has the process join its cgroups, unless it was cloned into them.
 func (b *boot) join() error {
-	if _, into := b.cgroup.Dir(); into || b.attached {
+	if b.attached {
 		return nil
 	}
 	if err := b.createCgroup(); err != nil {

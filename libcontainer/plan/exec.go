@@ -41,15 +41,19 @@ func CompileExec(in *Input) (*Plan, error) {
 	first := flags
 	if in.Facts.IntoCgroup {
 		clone.Cgroup = c.file(FileRef{Kind: CgroupDir, Field: "linux.cgroupsPath"})
-		first &^= unix.CLONE_NEWCGROUP
+		first &^= unix.CLONE_NEWCGROUP // as in joinCgroup
+		if in.Facts.EUID == 0 {
+			// From inside of the user namespace there would be no right to a cgroup that was given to its root.
+			first &^= unix.CLONE_NEWUSER
+		}
 	}
 	if first != 0 {
 		// All at once: the kernel sorts out which one grants the rights to the others (setns(2), Linux 5.8).
 		c.add("linux.namespaces", nsenter.Join{Fd: init, Type: first})
 	}
 	c.add("", clone)
-	if first != flags {
-		c.add(c.ns.field(unix.CLONE_NEWCGROUP), nsenter.Join{Fd: init, Type: unix.CLONE_NEWCGROUP}) // as in joinCgroup
+	if later := flags &^ first; later != 0 {
+		c.add("linux.namespaces", nsenter.Join{Fd: init, Type: later})
 	}
 	if c.plan.userns {
 		c.add(c.ns.field(unix.CLONE_NEWUSER), nsenter.BecomeRoot{Groups: 2})
