@@ -31,6 +31,13 @@ func (c call) bytes() []byte {
 // that the kernel's checker would refuse.
 func run(t testing.TB, program []byte, c call) action {
 	t.Helper()
+	a, _ := steps(t, program, c)
+	return a
+}
+
+// steps is run, and counts the instructions.
+func steps(t testing.TB, program []byte, c call) (a action, taken int) {
+	t.Helper()
 	data := c.bytes()
 	var acc uint32
 	n := len(program) / insnSize
@@ -39,6 +46,7 @@ func run(t testing.TB, program []byte, c call) action {
 		code := binary.NativeEndian.Uint16(in)
 		k := binary.NativeEndian.Uint32(in[4:])
 		pc++
+		taken++
 		var jump bool
 		switch code {
 		case unix.BPF_LD | unix.BPF_W | unix.BPF_ABS:
@@ -51,7 +59,7 @@ func run(t testing.TB, program []byte, c call) action {
 			acc &= k
 			continue
 		case unix.BPF_RET | unix.BPF_K:
-			return action(k)
+			return action(k), taken
 		case unix.BPF_JMP | unix.BPF_JA:
 			pc += int(k)
 			continue
@@ -73,7 +81,7 @@ func run(t testing.TB, program []byte, c call) action {
 		}
 	}
 	t.Fatalf("ran past the end of %d instructions", n)
-	return 0
+	return 0, 0
 }
 
 func loadProfile(t testing.TB, path string) *specs.LinuxSeccomp {
