@@ -51,11 +51,16 @@ func readSysctl(name string) string {
 func (d *denial) hint() string {
 	switch op := d.in.Instr.Op.(type) {
 	case nsenter.Clone:
-		return d.clone(op.Flags)
+		if hint := d.clone(op.Flags); hint != "" {
+			return hint
+		}
 	case nsenter.Mount:
 		if hint := d.mount(&op); hint != "" {
 			return hint
 		}
+	}
+	if d.in.Errno == unix.ENOSYS {
+		return "the kernel doesn't have this call, or a seccomp profile that doesn't know it is around davit: inside another container, give that one a newer profile"
 	}
 	if d.refused() && d.euid != 0 && d.plan.UserNamespace() && d.sysctl(appArmorRestricts) == "1" {
 		return "AppArmor restricts what unprivileged users do in user namespaces: load a profile for davit that has the rule userns, or sysctl -w " + dotted(appArmorRestricts) + "=0"

@@ -170,3 +170,67 @@ func TestNestedOtherLayouts(t *testing.T) {
 		t.Run(string(layout), func(t *testing.T) { harness.InLayout(t, layout, "^TestNested$") })
 	}
 }
+
+// In a container as engines make them, with its /proc masked: containers without a user namespace work, and for one with it the error says what to try.
+func TestNestedInMasked(t *testing.T) {
+	t.Parallel()
+	masked := func(c *specs.Spec) {
+		base := harness.BaseSpec("")
+		engine(c)
+		c.Linux.MaskedPaths, c.Linux.ReadonlyPaths = base.Linux.MaskedPaths, base.Linux.ReadonlyPaths
+	}
+	bound := []harness.Edit{harness.UserNamespace(200000, 1000), harness.WithoutMount("/proc"), harness.WithoutMount("/sys"), harness.WithoutMount("/sys/fs/cgroup"),
+		func(c *specs.Spec) {
+			c.Linux.MaskedPaths, c.Linux.ReadonlyPaths = nil, nil
+			c.Mounts = append([]specs.Mount{{Destination: "/proc", Type: "bind", Source: "/proc", Options: []string{"rbind", "nosuid", "noexec", "nodev"}}}, c.Mounts...)
+		}}
+	t.Run("without a user namespace", func(t *testing.T) {
+		newNest(t, harness.New(t, masked), innerSpec()).life(t)
+	})
+	t.Run("with a user namespace", func(t *testing.T) {
+		n := newNest(t, harness.New(t, masked), innerSpec(harness.UserNamespace(200000, 1000)))
+		n.davit("run", "--bundle", "/inner", "box").Fails("mounts[0] (/proc)", "revealing", "systempaths=unconfined", "procMount: Unmasked", "rbind")
+		// What the error proposes.
+		n.write(innerSpec(bound...))
+		n.davit("create", "--bundle", "/inner", "box").Succeeds()
+		n.davit("start", "box").Succeeds()
+		n.davit("exec", "box", "/bin/sh", "-c", "id -u && cat /proc/uptime >/dev/null").Succeeds()
+		n.davit("delete", "--force", "box").Succeeds()
+	})
+	t.Run("with masked paths of its own over those", func(t *testing.T) {
+		s := harness.New(t, masked)
+		newNest(t, s, innerSpec(func(c *specs.Spec) { c.Linux.MaskedPaths = append(c.Linux.MaskedPaths, "/proc/fs", "/proc/driver") })).life(t)
+	})
+}
+
+// An ordinary user inside a container of root's, with nothing but his own id.
+func TestNestedUserInRoot(t *testing.T) {
+	t.Parallel()
+	alone := func(c *specs.Spec) {
+		harness.UserNamespace(1000, 1)(c)
+		harness.WithoutMount("/dev/pts")(c)
+		harness.Mount(specs.Mount{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"newinstance", "ptmxmode=0666"}})(c)
+	}
+	inner := innerSpec(alone)
+	s := harness.New(t, engine)
+	harness.Tool(t, "mkdir", "-p", s.Path("inner"))
+	harness.Tool(t, "chmod", "755", s.Path("inner"))
+	n := newNest(t, s, inner)
+	(&account{uid: 1000}).own(t, s.Path("inner"))
+	n.user, n.root = []string{"--user", "1000:1000"}, "/run/of-alice"
+	n.life(t)
+	n.terminal(t, inner)
+}
+
+// A seccomp profile of another time around davit: its calls don't exist, and the error says that it may be the profile.
+func TestNestedInOldProfile(t *testing.T) {
+	t.Parallel()
+	for _, call := range []string{"clone3", "openat2", "open_tree", "fsopen"} {
+		s := harness.New(t, engine, func(c *specs.Spec) {
+			c.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{
+				{Names: []string{call}, Action: specs.ActErrno, ErrnoRet: harness.Pointer(uint(38))}}} // ENOSYS
+		})
+		n := newNest(t, s, innerSpec())
+		n.davit("run", "--bundle", "/inner", "box").Fails("seccomp profile")
+	}
+}
