@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,14 +24,30 @@ func cloneMount(f *plan.FileRef, ids *idNamespaces) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("%s: open_tree (%s): %w", f.Field, f.Path, err)
 	}
-	if f.IDs == nil {
-		return fd, nil
+	if err = spread(fd, f); err == nil && f.IDs != nil {
+		err = mapIDs(fd, f, ids)
 	}
-	if err := mapIDs(fd, f, ids); err != nil {
+	if err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
+}
+
+// spread takes a clone out of the host's peer groups: it was made in the
+// host's mount namespace, to which nothing that the container mounts on it may propagate.
+func spread(fd int, f *plan.FileRef) error {
+	if f.Spread == 0 {
+		return nil
+	}
+	err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Propagation: f.Spread &^ unix.MS_REC})
+	if err == unix.ENOSYS { // before Linux 5.12
+		err = unix.Mount("", "/proc/self/fd/"+strconv.Itoa(fd), "", uintptr(f.Spread), "")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: set the propagation of a clone of %s: %w", f.Field, f.Path, err)
+	}
+	return nil
 }
 
 // mapIDs gives a detached mount an id mapping (mount_setattr(2), Linux 5.12), and those below it if f.MapTree.

@@ -77,7 +77,7 @@ const (
 )
 
 // isaVersion is a digest of the instruction set: a stage built from another one refuses the plan.
-const isaVersion = 0x91c25a99
+const isaVersion = 0x593eb6f0
 
 // Token names something that the stage waits for davit to do.
 type Token uint32
@@ -526,7 +526,7 @@ func (o MountIDMapped) Args() []Arg {
 	}
 }
 
-// Bind clones the mount at Source of the host's tree, or takes the clone Fd that davit made where the container's root can't reach Source, sets and clears attributes and attaches it to Target. RSet and RClear apply to the whole tree. What is attached to / is the root from then on.
+// Bind clones the mount at Source of the host's tree, or takes the clone Fd that davit made where there is no Source or it can't be cloned in the container's namespaces, sets and clears attributes and attaches it to Target. RSet and RClear apply to the whole tree. What is attached to / is the root from then on.
 type Bind struct {
 	Target      string
 	Source      string

@@ -97,7 +97,14 @@ func (c *compiler) bind(field string, m *specs.Mount, o *mountOptions, ids *IDMa
 	if ids != nil || c.plan.userns && c.in.Facts.EUID == 0 && !c.in.Facts.ForeignMounts {
 		// The way to the source may be closed to the container's root, who isn't
 		// the caller any more; and to map ids takes the caller's privileges.
-		op.Fd = c.file(FileRef{Kind: MountClone, Path: source, Recursive: o.recursive, IDs: ids, MapTree: o.idmapTree, Field: field})
+		clone := FileRef{Kind: MountClone, Path: source, Recursive: o.recursive, IDs: ids, MapTree: o.idmapTree, Spread: c.spread(), Field: field}
+		if clone.Spread == 0 && c.plan.userns {
+			clone.Spread = unix.MS_SLAVE | msRec // as the kernel does where a mount namespace gets another owner
+		}
+		op.Fd = c.file(clone)
+		if ids != nil {
+			op.Source = "" // the stage's own clone would have its ids as they are
+		}
 	}
 	if o.own != o.tree {
 		op.Set, op.Clear = o.own.set, o.own.clear

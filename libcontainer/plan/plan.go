@@ -76,6 +76,7 @@ type FileRef struct {
 	Recursive bool   // for MountClone: with the mounts below it
 	IDs       *IDMap // for UserNamespace, and for MountClone where ids are mapped
 	MapTree   bool   // for MountClone: also those of the mounts below it
+	Spread    uint64 // for MountClone: the MS_* propagation that it and those below it get, 0 for that of the source
 	Field     string // the config field that names it
 }
 

@@ -98,6 +98,17 @@ func (c *compiler) netDevices() error {
 // with the host under a linux.rootfsPropagation unless it is changed by its own path.
 func RootfsMountNeeded(value string) bool { return propagation(value)&unix.MS_SHARED != 0 }
 
+// spread is the propagation that all mounts get that the container takes over from the host, 0 for what they have there.
+func (c *compiler) spread() uint64 {
+	switch flags := propagation(c.linux.RootfsPropagation); {
+	case flags == unix.MS_PRIVATE|msRec:
+		return flags
+	case RootfsMountNeeded(c.linux.RootfsPropagation):
+		return 0
+	}
+	return unix.MS_SLAVE | msRec
+}
+
 // root compiles how mounts propagate from and to the host, and the container's root.
 //
 // By default the host's later mounts and unmounts reach the container, and
@@ -108,15 +119,13 @@ func RootfsMountNeeded(value string) bool { return propagation(value)&unix.MS_SH
 // every mount of the container from the beginning.
 func (c *compiler) root() error {
 	const field = "linux.rootfsPropagation"
-	flags := uint64(unix.MS_SLAVE) | msRec
+	flags := c.spread()
 	value := c.linux.RootfsPropagation
 	wanted := propagation(value)
 	switch {
 	case value == "":
 	case wanted == 0:
 		return fail(field, "unknown propagation %q", value)
-	case wanted == unix.MS_PRIVATE|msRec:
-		flags = wanted
 	case RootfsMountNeeded(value):
 		if c.in.NoPivot {
 			// What has to be unmounted before the root can be moved would be unmounted on the host too.
@@ -128,7 +137,6 @@ func (c *compiler) root() error {
 		// What is attached below a shared mount would appear on the host, and pivot_root(2) refuses one.
 		c.add(field, nsenter.Propagation{Path: "/", Flags: wanted})
 		c.add(field, nsenter.Propagation{Path: c.in.Facts.RootfsMount, Flags: unix.MS_PRIVATE})
-		flags = 0
 	}
 	if flags != 0 {
 		c.add(field, nsenter.Propagation{Path: "/", Flags: flags})

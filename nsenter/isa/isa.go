@@ -108,7 +108,7 @@ var Ops = []Op{
 			{"Super", Num, MSFlags}, {"Propagation", Num, MSFlags}, {"NoSymlinks", Num, Bool}, {"Keep", Num, Dec}, {"Label", Str, Dec}}},
 	{"MountIDMapped", "mount-idmapped", "makes a new mount as Mount does and maps its ids as those of the user namespace Fd are (mount_setattr(2)). It isn't attached; it takes that slot, for a Bind.",
 		[]Arg{{"Fd", Slot, Dec}, {"Type", Str, Dec}, {"Source", Str, Dec}, {"Options", List, Dec}, {"Attr", Num, Attr}, {"Super", Num, MSFlags}}},
-	{"Bind", "bind", "clones the mount at Source of the host's tree, or takes the clone Fd that davit made where the container's root can't reach Source, sets and clears attributes and attaches it to Target. RSet and RClear apply to the whole tree. What is attached to / is the root from then on.",
+	{"Bind", "bind", "clones the mount at Source of the host's tree, or takes the clone Fd that davit made where there is no Source or it can't be cloned in the container's namespaces, sets and clears attributes and attaches it to Target. RSet and RClear apply to the whole tree. What is attached to / is the root from then on.",
 		[]Arg{{"Target", Str, Dec}, {"Source", Str, Dec}, {"Fd", Slot, Dec}, {"Recursive", Num, Bool}, {"Set", Num, Attr}, {"Clear", Num, Attr},
 			{"RSet", Num, Attr}, {"RClear", Num, Attr}, {"Propagation", Num, MSFlags}, {"NoSymlinks", Num, Bool}}},
 	{"Remount", "remount", "changes the mount that is at Target already (MS_REMOUNT, mount(2)).",

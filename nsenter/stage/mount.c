@@ -355,9 +355,14 @@ void do_mount_idmapped(struct stage *s)
 }
 
 /* A clone of the mounts at source, not yet attached. */
+static long try_clone(int dir, const char *path, int recursive)
+{
+	return sys(open_tree, dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | (*path ? 0 : AT_EMPTY_PATH));
+}
+
 int clone_mount(struct stage *s, int dir, const char *path, int recursive)
 {
-	long fd = sys(open_tree, dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | (*path ? 0 : AT_EMPTY_PATH));
+	long fd = try_clone(dir, path, recursive);
 
 	if (fd < 0)
 		str_add(s->detail, sizeof(s->detail), path);
@@ -365,20 +370,52 @@ int clone_mount(struct stage *s, int dir, const char *path, int recursive)
 	return (int)fd;
 }
 
+/* Sets the attributes that the kernel allows on a mount that isn't attached; *old tells that the mount's own are left for later. */
+static long bind_attr(struct stage *s, int mnt, int *old)
+{
+	u64 set = num(s, BIND_SET), clear = num(s, BIND_CLEAR);
+	long ret = set_attr(mnt, num(s, BIND_R_SET), num(s, BIND_R_CLEAR), 1);
+
+	if (ret < 0 && ret != -EPERM)
+		check(s, "mount_setattr (recursive)", ret);
+	if (ret == 0)
+		ret = set_attr(mnt, set, clear, 0);
+	*old = too_old(ret, set | clear);
+	return *old ? 0 : ret;
+}
+
+/*
+ * What is to be bound. A clone made here has its flags locked in a user
+ * namespace (mount_namespaces(7)): nobody inside makes a read-only volume
+ * writable. That of davit hasn't; it is for what can't be cloned here, or
+ * where the config itself wants less than the source's flags.
+ */
+static int bind_source(struct stage *s, int *old)
+{
+	const char *path = str(s, BIND_SOURCE);
+	int from = slot(s, BIND_FD), recursive = (int)num(s, BIND_RECURSIVE);
+	long mnt, ret;
+
+	mnt = from < 0 ? clone_mount(s, AT_FDCWD_, path, recursive) : *path ? try_clone(AT_FDCWD_, path, recursive) : -ENOENT;
+	ret = mnt < 0 ? mnt : bind_attr(s, (int)mnt, old);
+	if (from >= 0) {
+		s->slot[num(s, BIND_FD)] = -1;
+		sys(close, ret < 0 ? mnt : from);
+		if (ret < 0) {
+			mnt = from;
+			ret = bind_attr(s, from, old);
+		}
+	}
+	check(s, "mount_setattr", ret);
+	return (int)mnt;
+}
+
 void do_bind(struct stage *s)
 {
-	int from = slot(s, BIND_FD), old, mnt, target, directory;
-	u64 set = num(s, BIND_SET), clear = num(s, BIND_CLEAR), device;
+	int old, mnt = bind_source(s, &old), target, directory;
 	const char *path = str(s, BIND_TARGET);
-	long ret;
+	u64 device;
 
-	mnt = from >= 0 ? from : clone_mount(s, AT_FDCWD_, str(s, BIND_SOURCE), (int)num(s, BIND_RECURSIVE));
-	ret = set_attr(mnt, num(s, BIND_R_SET), num(s, BIND_R_CLEAR), 1);
-	check(s, "mount_setattr (recursive)", ret);
-	ret = set_attr(mnt, set, clear, 0);
-	old = too_old(ret, set | clear);
-	if (!old)
-		check(s, "mount_setattr", ret);
 	directory = (file_mode(s, mnt, &device) & S_IFMT_) == S_IFDIR_;
 	target = mount_target(s, path, directory, num(s, BIND_NO_SYMLINKS));
 	if (directory != ((file_mode(s, target, &device) & S_IFMT_) == S_IFDIR_)) {
@@ -388,11 +425,9 @@ void do_bind(struct stage *s)
 	}
 	attach(s, mnt, target);
 	if (old)
-		set_attr_old(s, mnt, set, clear);
+		set_attr_old(s, mnt, num(s, BIND_SET), num(s, BIND_CLEAR));
 	set_propagation(s, mnt, num(s, BIND_PROPAGATION));
 	placed(s, mnt, path);
-	if (from >= 0)
-		s->slot[num(s, BIND_FD)] = -1;
 }
 
 void do_remount(struct stage *s)

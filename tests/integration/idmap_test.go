@@ -218,3 +218,70 @@ func TestIDMapErrors(t *testing.T) {
 		s.Run().Fails(c.want...)
 	}
 }
+
+// Mounts that davit takes from the host for a container with a user namespace are no peers of the host's, nor is an idmapped one.
+func TestMountsOfDescriptorsDoNotPropagate(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]harness.Edit{"idmap": func(*specs.Spec) {}, "user": harness.UserNamespace(100000, 65536)} {
+		for _, option := range []string{"", "rshared", "rprivate"} {
+			t.Run(name+" "+option, func(t *testing.T) {
+				t.Parallel()
+				s := harness.New(t, edit, harness.WithoutMount("/sys/fs/cgroup"), harness.AllCapabilities())
+				must(t, os.Chown(s.Rootfs, 100000, 100000))
+				dir := volume(t, s)
+				must(t, os.Mkdir(filepath.Join(dir, "own"), 0o755), unix.Mount("", dir, "", unix.MS_SHARED|unix.MS_REC, ""))
+				m := specs.Mount{Destination: "/volume", Source: dir, Options: []string{"rbind", "ridmap"}}
+				if name == "user" {
+					m.Options = m.Options[:1]
+				} else {
+					m = mapped(m, 100000)
+				}
+				if option != "" {
+					m.Options = append(m.Options, option)
+				}
+				s.Edit(harness.Mount(m), harness.Shell("mount -t tmpfs tmpfs /volume/own && cat /proc/self/mountinfo"))
+				s.WriteConfig()
+				// A mount that did propagate would outlive the container.
+				out := s.Davit("run", "--bundle", s.Bundle, s.ID)
+				out.Succeeds()
+				if got := mountAt(t, out.Stdout(), "/volume"); got.tagged("shared:") != (option == "rshared") || got.tagged("master:") != (option != "rprivate") {
+					t.Errorf("propagation %v", got.tags)
+				}
+				table, err := os.ReadFile("/proc/self/mountinfo")
+				must(t, err)
+				if strings.Contains(string(table), filepath.Join(dir, "own")) {
+					t.Error("a mount of the container appeared on the host")
+				}
+			})
+		}
+	}
+}
+
+// What a mount of the host forbids, a container's root can't take back in a namespace of its own.
+func TestLockedFlagsInUserNamespace(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t, harness.UserNamespace(100000, 65536), harness.WithoutMount("/sys/fs/cgroup"), harness.AllCapabilities())
+	must(t, os.Chown(s.Rootfs, 100000, 100000))
+	dir := filepath.Join(s.Dir, "source")
+	mountTmpfs(t, dir)
+	must(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOATIME, ""))
+	closed := filepath.Join(s.Dir, "closed", "source")
+	must(t, os.MkdirAll(closed, 0o755), os.Chmod(filepath.Dir(closed), 0o700), os.WriteFile(filepath.Join(closed, "file"), nil, 0o644))
+	s.Edit(harness.Mount(specs.Mount{Destination: "/locked", Source: dir, Options: []string{"bind"}}),
+		// The config may take it back, and have what only the host can reach.
+		harness.Mount(specs.Mount{Destination: "/granted", Source: dir, Options: []string{"rbind", "rw", "exec", "rsuid"}}),
+		harness.Mount(specs.Mount{Destination: "/closed", Source: closed, Options: []string{"bind", "ro"}}))
+	out := s.Sh("for o in rw suid dev exec relatime; do mount -o remount,bind,$o /locked 2>/dev/null && echo $o taken; done; ls /closed; cat /proc/self/mountinfo")
+	if !strings.Contains(out, "file\n") {
+		t.Errorf("got %s", out)
+	}
+	if m := mountAt(t, out, "/granted"); m.has("ro") || m.has("noexec") || m.has("nosuid") || !m.has("nodev") {
+		t.Errorf("rw,exec,rsuid made %v", m.options)
+	}
+	m := mountAt(t, out, "/locked")
+	for _, o := range []string{"ro", "nosuid", "nodev", "noexec", "noatime"} {
+		if !m.has(o) {
+			t.Errorf("the bind mount lost %s: %v", o, m.options)
+		}
+	}
+}
