@@ -42,6 +42,8 @@ func (c *compiler) mount(field string, i int, m *specs.Mount) error {
 		return c.bind(field, m, &o, ids)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		return c.cgroupMount(field, m, &o)
+	case m.Type == "sysfs" && c.foreignNetwork():
+		return c.callersSysfs(field, m, &o)
 	}
 	c.newMount(field, i, m, &o)
 	return nil

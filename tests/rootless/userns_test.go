@@ -225,3 +225,22 @@ func TestTerminalOwner(t *testing.T) {
 	term.Expect("ok")
 	x.End().Succeeds()
 }
+
+// Without a network namespace of its own a user namespace can't have a sysfs: the caller's is bound, of which nothing can be written.
+func TestSysfsWithoutNetworkNamespace(t *testing.T) {
+	t.Parallel()
+	sysfs := []harness.Edit{harness.WithoutMount("/sys"), harness.Mount(specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev"}}), harness.WithoutNamespace(specs.NetworkNamespace),
+		harness.WithoutMount("/sys/fs/cgroup"), harness.Shell(`ls -d /sys/class/net/lo; awk '$5 ~ "^/sys" && $6 ~ "^rw"' /proc/self/mountinfo; awk '$5 == "/sys" {print $5}' /proc/self/mountinfo`)}
+	for name, s := range map[string]*harness.Sandbox{
+		"root's":   harness.New(t, append(sysfs, harness.UserNamespace(100000, 1000))...),
+		"a user's": hand.sandbox(t, sysfs...),
+	} {
+		r := s.Run()
+		if r.Code != 0 || fields(r.Stdout()) != "/sys/class/net/lo /sys" {
+			t.Errorf("%s: exit code %d, %s%s", name, r.Code, r.Stdout(), r.Stderr())
+		}
+		if !strings.Contains(r.Stderr(), "level=warning") || !strings.Contains(r.Stderr(), "/sys of the caller is bound") {
+			t.Errorf("%s: no warning: %s", name, r.Stderr())
+		}
+	}
+}
