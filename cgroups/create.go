@@ -26,6 +26,9 @@ func (m *manager) Create() (err error) {
 				g.undo()
 				continue
 			}
+			if m.cfg.Path != "" && isPermission(err) {
+				err = fmt.Errorf("%w (linux.cgroupsPath asks for it: have its parent delegated to the caller, or leave it out)", err)
+			}
 			return err
 		}
 		allFresh = allFresh && fresh

@@ -73,7 +73,10 @@ func (c *container) killAll(sig unix.Signal, asked bool) error {
 		if errors.Is(err, cgroups.ErrNotExist) && !c.record.SharedPID && sig != unix.SIGKILL {
 			return process.SignalMembers(c.record.Init.PID, sig)
 		}
-		return c.signal(sig)
+		if signaled := c.signal(sig); signaled != nil || !asked || !c.record.SharedPID {
+			return signaled // of a PID namespace the first process's end is everybody's
+		}
+		return fmt.Errorf("only the first process was sent the signal, the others can't be told: %w", err)
 	}
 	return nil
 }

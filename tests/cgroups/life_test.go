@@ -71,17 +71,9 @@ func TestCreateWantsAnUnusedCgroup(t *testing.T) {
 func TestCreateTakesAnEmptyCgroup(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)
-	hierarchies, _ := filepath.Glob(mountpoint + "/*/cgroup.procs")
-	for _, file := range append(hierarchies, mountpoint+"/cgroup.procs") {
-		if _, err := os.Stat(file); err == nil {
-			if err := os.MkdirAll(filepath.Dir(file)+"/"+s.ID+"/old/older", 0o755); err != nil && !os.IsExist(err) {
-				t.Fatal(err)
-			}
-		}
-	}
-	if unified() == mountpoint { // each directory of its root was a match, too
-		for _, dir := range []string{"/old/older", "/old", ""} {
-			_ = os.Remove(mountpoint + "/" + s.ID + dir)
+	for _, root := range hierarchies() {
+		if err := os.MkdirAll(root+"/"+s.ID+"/old/older", 0o755); err != nil {
+			t.Fatal(err)
 		}
 	}
 	s.Run().Succeeds()

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,42 +23,61 @@ func hierarchies() []string {
 	return files
 }
 
-// measured is the least time of a few rounds that a command takes.
-func measured(s *harness.Sandbox, rounds int, command func()) time.Duration {
-	least := time.Hour
+// least is the shortest time that something takes.
+func least(rounds int, f func()) time.Duration {
+	shortest := time.Hour
 	for range rounds {
 		start := time.Now()
-		command()
-		least = min(least, time.Since(start))
+		f()
+		shortest = min(shortest, time.Since(start))
 	}
-	return least
+	return shortest
 }
 
-// Start and exec don't slow down with a thousand cgroups beside the container's.
+// Start and exec don't slow down with a thousand cgroups beside the container's. On a busy
+// host a comparison may be off, so there are three.
 func TestAThousandCgroupsBeside(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes a thousand cgroups")
 	}
 	s := harness.New(t, harness.Args("/bin/sleep", "100"))
-	rounds := 15
-	run := func() { s.Davit("run", "-d", "--bundle", s.Bundle, s.ID).Succeeds(); s.Delete() }
-	exec := func() { s.Davit("exec", s.ID, "true").Succeeds() }
+	s.WriteConfig()
 	figures := func() (life, join time.Duration) {
-		life = measured(s, rounds, run)
+		const rounds = 15
+		life = least(rounds, func() { s.Davit("run", "-d", "--bundle", s.Bundle, s.ID).Succeeds(); s.Delete() })
 		begin(s)
 		defer s.Delete()
-		return life, measured(s, rounds, exec)
+		return life, least(rounds, func() { s.Davit("exec", s.ID, "true").Succeeds() })
 	}
-	s.WriteConfig()
-	life, join := figures()
+	for attempt := 1; ; attempt++ {
+		life, join := figures()
+		remove := thousand(t, s)
+		life2, join2 := figures()
+		remove()
+		a, b := float64(life2)/float64(life), float64(join2)/float64(join)
+		t.Logf("run and delete %v, with a thousand cgroups in each hierarchy %v (%.2f times); exec %v, then %v (%.2f times)", life, life2, a, join, join2, b)
+		if a < 1.3 && b < 1.3 {
+			return
+		}
+		if attempt == 3 {
+			t.Fatal("a thousand cgroups slow davit down")
+		}
+	}
+}
+
+// thousand makes cgroups beside the container's in each hierarchy.
+func thousand(t *testing.T, s *harness.Sandbox) (remove func()) {
+	t.Helper()
 	var made []string
-	t.Cleanup(func() {
-		for _, dir := range slices.Backward(made) {
+	remove = func() {
+		for _, dir := range made {
 			if err := os.Remove(dir); err != nil {
 				t.Error(err)
 			}
 		}
-	})
+		made = nil
+	}
+	t.Cleanup(remove)
 	for _, root := range hierarchies() {
 		for i := range 1000 {
 			dir := fmt.Sprintf("%s/%s-beside-%d", root, strings.TrimPrefix(s.ID, "davit-"), i)
@@ -69,12 +87,7 @@ func TestAThousandCgroupsBeside(t *testing.T) {
 			made = append(made, dir)
 		}
 	}
-	life2, join2 := figures()
-	t.Logf("run and delete %v, with %d cgroups beside %v (%.2f times); exec %v, then %v (%.2f times)",
-		life, len(made), life2, float64(life2)/float64(life), join, join2, float64(join2)/float64(join))
-	if life2 > 2*life+5*time.Millisecond || join2 > 2*join+5*time.Millisecond {
-		t.Errorf("a thousand cgroups slow davit down: run %v to %v, exec %v to %v", life, life2, join, join2)
-	}
+	return remove
 }
 
 // With a hundred containers every figure of each is read once.
