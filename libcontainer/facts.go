@@ -32,6 +32,11 @@ func hostFacts(spec *specs.Spec, rootfs string) (plan.Facts, error) {
 		return f, fmt.Errorf("read own capabilities: %w", err)
 	}
 	f.Capabilities = caps
+	if p := spec.Process; p != nil && p.Capabilities != nil && len(p.Capabilities.Ambient) > 0 {
+		const noAmbientRaise = 1 << 6 // SECBIT_NO_CAP_AMBIENT_RAISE, linux/securebits.h
+		bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0)
+		f.NoAmbient = err == nil && bits&noAmbientRaise != 0
+	}
 	if _, ok := spec.Annotations[landlock.Annotation]; ok {
 		f.LandlockABI = landlockABI()
 	}

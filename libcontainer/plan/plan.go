@@ -32,6 +32,7 @@ type Facts struct {
 	ForeignMounts  bool              // the caller's mount namespace belongs to another user namespace than his: he can't clone mounts
 	Capabilities   uint64            // the caller's permitted set, which bounds a container without user namespace
 	LastCap        uint64            // the highest capability that the kernel knows
+	NoAmbient      bool              // the caller's securebits forbid to raise ambient capabilities; needed only where the config has some
 	Cgroups        *cgroups.Layout   // nil where the container has no cgroup
 	CgroupPaths    map[string]string // the container's cgroups by controller, "" for the unified hierarchy; absolute paths
 	IntoCgroup     bool              // the process is cloned into the container's unified cgroup

@@ -203,6 +203,10 @@ func (b *process) labels() {
 // credentials compiles the change to the process's user with exactly the capabilities of the config.
 func (b *process) credentials() {
 	caps, warnings := capabilities(b.proc.Capabilities, b.available(), b.plan.in.Facts.LastCap)
+	if b.plan.in.Facts.NoAmbient && !b.plan.userns && caps.ambient != 0 { // a new user namespace has securebits of its own
+		caps.ambient = 0
+		warnings = append(warnings, &Warning{"process.capabilities.ambient", "ignored, because the caller's securebits forbid to raise any (SECBIT_NO_CAP_AMBIENT_RAISE, capabilities(7))"})
+	}
 	b.plan.Warnings = append(b.plan.Warnings, warnings...)
 	b.add("process.capabilities.bounding", nsenter.Bounding{Keep: caps.bounding, Last: b.plan.in.Facts.LastCap})
 	b.add("process.cwd", nsenter.Chdir{Path: b.proc.Cwd, MayFail: boolean(b.proc.User.UID != 0)})
