@@ -410,24 +410,44 @@ static int bind_source(struct stage *s, int *old)
 	return (int)mnt;
 }
 
-void do_bind(struct stage *s)
+static int is_directory(struct stage *s, int fd)
 {
-	int old, mnt = bind_source(s, &old), target, directory;
-	const char *path = str(s, BIND_TARGET);
 	u64 device;
 
-	directory = (file_mode(s, mnt, &device) & S_IFMT_) == S_IFDIR_;
-	target = mount_target(s, path, directory, num(s, BIND_NO_SYMLINKS));
-	if (directory != ((file_mode(s, target, &device) & S_IFMT_) == S_IFDIR_)) {
-		/* move_mount(2) would only say that it is invalid. */
+	return (file_mode(s, fd, &device) & S_IFMT_) == S_IFDIR_;
+}
+
+/* Containers have many binds: what can be said by failing alone is asked only then. */
+static void attach_bind(struct stage *s, int mnt)
+{
+	const char *path = str(s, BIND_TARGET);
+	u64 no_symlinks = num(s, BIND_NO_SYMLINKS);
+	int target = no_symlinks ? -ENOENT : root_open(s, path, O_PATH, 0);
+	long ret;
+
+	if (target == -ENOENT)
+		target = mount_target(s, path, is_directory(s, mnt), no_symlinks);
+	check(s, "open the mount point", target);
+	ret = sys(move_mount, mnt, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	if (ret == -EINVAL && is_directory(s, mnt) != is_directory(s, target)) {
+		int directory = is_directory(s, mnt);
+
 		str_add(s->detail, sizeof(s->detail), directory ? "the source is a directory and the destination is not" : "the destination is a directory and the source is not");
 		fail(s, "mount", directory ? -ENOTDIR : -EISDIR);
 	}
-	attach(s, mnt, target);
+	check(s, "move_mount", ret);
+	sys(close, target);
+}
+
+void do_bind(struct stage *s)
+{
+	int old, mnt = bind_source(s, &old);
+
+	attach_bind(s, mnt);
 	if (old)
 		set_attr_old(s, mnt, num(s, BIND_SET), num(s, BIND_CLEAR));
 	set_propagation(s, mnt, num(s, BIND_PROPAGATION));
-	placed(s, mnt, path);
+	placed(s, mnt, str(s, BIND_TARGET));
 }
 
 void do_remount(struct stage *s)
