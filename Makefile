@@ -29,7 +29,7 @@ MUSL_ENV     = CC=$(MUSL_CC) CGO_LDFLAGS='-L$(CURDIR)/bin/lib' \
 	CGO_CFLAGS='-O2 -idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -print-multiarch)'
 
 TAGS    := seccomp,netgo,osusergo,urfave_cli_no_template
-LDFLAGS := -s -w -X davit/cli.version=$(VERSION) -X davit/cli.commit=$(COMMIT) -linkmode external -extldflags "-static -Wl,--wrap=main"
+LDFLAGS := -s -w -X davit/cli.version=$(VERSION) -X davit/cli.commit=$(COMMIT) -linkmode external -extldflags "-static -Wl,--wrap=main,--wrap=x_cgo_notify_runtime_init_done"
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export CGO_ENABLED = 1
 export GOFLAGS += -buildvcs=false

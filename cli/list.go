@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -56,23 +58,23 @@ davit list --quiet | xargs -n1 davit delete`,
 }
 
 func printIDs(w io.Writer, all []*libcontainer.State) error {
+	b := bufio.NewWriter(w)
 	for _, s := range all {
-		if _, err := fmt.Fprintln(w, s.ID); err != nil {
-			return err
-		}
+		fmt.Fprintln(b, s.ID)
 	}
-	return nil
+	return b.Flush()
 }
 
 // printTable prints the columns that scripts written for runc expect.
 func printTable(w io.Writer, all []*libcontainer.State) error {
-	t := tabwriter.NewWriter(w, 12, 1, 3, ' ', 0)
+	b := bufio.NewWriter(w)
+	t := tabwriter.NewWriter(b, 12, 1, 3, ' ', 0) // which writes cell by cell
 	fmt.Fprint(t, "ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER\n")
 	for _, s := range all {
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\n", s.ID, s.PID, s.Status, appendVisible(nil, s.Bundle),
 			s.Created.Format(time.RFC3339Nano), appendVisible(nil, s.Owner))
 	}
-	return t.Flush()
+	return errors.Join(t.Flush(), b.Flush())
 }
 
 // nameOwners fills in the owners' names; #uid for those without.

@@ -43,7 +43,7 @@ type boot struct {
 
 // boot makes the container up to its exec. The caller continues with the stage, or closes it.
 func (rt *Runtime) boot(id string, opts *CreateOptions, park, detach bool) (*boot, error) {
-	b := &boot{launch: launch{rt: rt, opts: &opts.ProcessOptions, kind: "standard", detach: detach}, id: id, opts: opts, park: park}
+	b := &boot{launch: launch{rt: rt, opts: &opts.ProcessOptions, kind: "standard", detach: detach, held: park || opts.NotifySocket != ""}, id: id, opts: opts, park: park}
 	if err := b.run(); err != nil {
 		b.undo()
 		return nil, err

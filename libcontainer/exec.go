@@ -89,7 +89,7 @@ type join struct {
 }
 
 func (rt *Runtime) join(c *container, opts *ExecOptions, paths map[string]string) (*join, error) {
-	e := &join{launch: launch{rt: rt, opts: &opts.ProcessOptions, kind: "setns", detach: opts.Detach || opts.Park != "", record: c.record},
+	e := &join{launch: launch{rt: rt, opts: &opts.ProcessOptions, kind: "setns", detach: opts.Detach || opts.Park != "", record: c.record, held: opts.Park != ""},
 		container: c, opts: opts, cgroups: paths}
 	if err := e.run(); err != nil {
 		e.abandon()

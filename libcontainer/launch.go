@@ -45,6 +45,8 @@ type launch struct {
 	joined   bool // the process is in its cgroups
 	hooked   bool // the hooks have run
 	sent     bool // the process phase is under way
+	held     bool // something is left to do between the process's readiness and its exec, which the options don't say
+	released bool // the process needn't wait for us any more
 }
 
 // steps are what the two kinds of launch do differently.
@@ -278,7 +280,19 @@ func (l *launch) sendProcess() error {
 	for _, w := range l.plan.Warnings {
 		l.rt.log.Warn(w.String())
 	}
-	return l.stage.Send(program, nil)
+	if err := l.stage.Send(program, nil); err != nil || !l.unattended() {
+		return err
+	}
+	// It goes on to its exec without waiting until we are awake.
+	l.released = true
+	return l.stage.Release(nsenter.TokenStart)
+}
+
+// unattended tells that nothing is left to do for us between the process's readiness and its exec.
+func (l *launch) unattended() bool {
+	h := l.spec.Hooks
+	return !l.held && !l.spec.Process.Terminal && l.opts.PIDFile == "" && l.opts.PidfdSocket == "" &&
+		(h == nil || len(h.StartContainer) == 0) && (l.seccomp == nil || !l.seccomp.Notify)
 }
 
 // ready hands the terminal over and tells the engine the pid: all is done but the exec.
@@ -314,8 +328,10 @@ func (l *launch) sendPidfd() error {
 
 // execed releases a process that waits for it, and returns when it is executed.
 func (l *launch) execed() error {
-	if err := l.stage.Release(nsenter.TokenStart); err != nil {
-		return err
+	if !l.released {
+		if err := l.stage.Release(nsenter.TokenStart); err != nil {
+			return err
+		}
 	}
 	if _, err := l.stage.Receive(); err != io.EOF {
 		return explainStart(l.impatient(err), l.arg0())

@@ -6,7 +6,7 @@
  * comes to life beside it, and the runtime is told to be small: davit's
  * commands do one thing after the other and live for milliseconds.
  *
- * The linker puts __wrap_main in front of Go's main (--wrap=main, see the
+ * The linker puts the functions __wrap_x in front of x (--wrap, see the
  * Makefile). A program that only imports davit's packages isn't linked so and
  * runs none of this. There is no libc in here but clone(3): errno and the rest
  * belong to a thread that the child shares with us.
@@ -21,6 +21,7 @@
 #define SOCK_SEQPACKET_CLOEXEC (5 | O_CLOEXEC)
 #define SIGCHLD_ 17
 #define AT_EMPTY_PATH_ 0x1000
+#define RLIMIT_NOFILE_ 7
 #define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 /* The descriptor at which the stage finds its socket: the first behind the standard streams. */
 #define STAGE_SOCK 3
@@ -135,6 +136,45 @@ static int wants_stage(char **argv, char **envp)
 	return wanted;
 }
 
+static struct {
+	u64 soft, hard;
+} open_files;
+static int open_files_lowered;
+
+static void limit_open_files(u64 soft)
+{
+	u64 limit[2] = { soft, open_files.hard };
+
+	sys(prlimit64, 0, RLIMIT_NOFILE_, limit, 0);
+}
+
+/*
+ * The Go runtime reads /proc/self/mountinfo while it starts, whatever
+ * GOMAXPROCS and GODEBUG say, which takes the longer the more mounts the host
+ * has (runtime/cgroup_linux.go). Where it can't open it, it goes on without.
+ */
+static void forbid_open(void)
+{
+	for (int fd = 0; fd < STAGE_SOCK; fd++)
+		if (sys(fcntl, fd, F_GETFD, 0) < 0)
+			return; /* it opens /dev/null in their place */
+	if (sys(prlimit64, 0, RLIMIT_NOFILE_, 0, &open_files) < 0)
+		return;
+	limit_open_files(0);
+	open_files_lowered = 1;
+}
+
+/* What Go's runtime/cgo calls when the runtime is up, before any package of Go is initialized. */
+void __real_x_cgo_notify_runtime_init_done(void *context) __attribute__((weak));
+void __wrap_x_cgo_notify_runtime_init_done(void *context);
+
+void __wrap_x_cgo_notify_runtime_init_done(void *context)
+{
+	if (open_files_lowered)
+		limit_open_files(open_files.soft);
+	__real_x_cgo_notify_runtime_init_done(context);
+}
+
 /* Copies what the kernel laid out (arguments, environment, auxiliary vector) with one processor for the Go runtime: more threads are only more to start. */
 static int one_processor(int argc, char **argv, char **out)
 {
@@ -175,5 +215,6 @@ int __wrap_main(int argc, char **argv, char **envp)
 		sys(prctl, PR_SET_TIMERSLACK, TIMER_SLACK, 0, 0, 0);
 	if (argc < ENTRIES_MAX / 2 && envp == argv + argc + 1 && one_processor(argc, argv, copy))
 		argv = copy;
+	forbid_open();
 	return __real_main(argc, argv, argv + argc + 1);
 }
