@@ -152,14 +152,15 @@ func splitNamespace(name string) (ns, rest string, ok bool) {
 // must be written.
 //
 // Usually the text is "exec PROFILE": leave the present profile for this one. A
-// process that is confined itself may do that only if its profile says so
-// (change_profile), which the profiles that a container gets don't. In a user
-// namespace, where davit is nested in someone's container or runs for an
-// ordinary user, a confined davit therefore asks for "stack PROFILE": both
-// profiles hold from then on, which is never less than what was asked for and is
-// always allowed. Outside of user namespaces a confined davit is an engine's
-// part, under a profile that was written for it to change; stacking there would
-// hold containers to the engine's rules.
+// process that is confined itself may do that only if its profile has a rule for
+// it (apparmor.d(5), change_profile). In a user namespace, where davit is nested
+// in someone's container or runs for an ordinary user, a confined davit asks for
+// "stack PROFILE" instead: both profiles hold from then on, which is never less
+// than what was asked for, and is possible under no_new_privs. That takes a rule
+// too, "change_profile -> &PROFILE,", unless the profile belongs to a policy
+// namespace of the container's own. Outside of user namespaces a confined davit is
+// an engine's part, under a profile that was written for it to change; stacking
+// there would hold containers to the engine's rules.
 //
 // ExecAttr reads the confinement of the calling thread.
 func ExecAttr(profile string) string { return system().execAttr(profile) }
@@ -172,6 +173,21 @@ func (h host) execAttr(profile string) string {
 		return "stack " + profile
 	}
 	return "exec " + profile
+}
+
+// Refused explains the EACCES that writing the text of [ExecAttr] ended in: the
+// rules that the caller is under. It reads the confinement of the calling thread.
+func Refused(attr string) error { return system().refused(attr) }
+
+func (h host) refused(attr string) error {
+	how, profile, _ := strings.Cut(attr, " ")
+	to := profile
+	if how == "stack" {
+		to = "&" + profile
+	}
+	label, _ := readFile(h.attr, maxLabel)
+	return &Error{profile, fmt.Errorf("the caller is confined itself, by %q, which has no rule for it: it needs \"change_profile -> %s,\" (apparmor.d(5)): %w",
+		bytes.TrimRight(label, "\x00\n"), to, unix.EACCES)}
 }
 
 // confined: the label is a profile that is not in the mode "unconfined". Such

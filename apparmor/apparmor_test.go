@@ -168,6 +168,17 @@ func TestExecAttr(t *testing.T) {
 	}
 }
 
+// A refusal names who refuses, and the rule that would help.
+func TestRefused(t *testing.T) {
+	h := fakeHost(t, "Y\n", someProfiles, "docker-default (enforce)\n")
+	for attr, rule := range map[string]string{"stack a b": `"change_profile -> &a b,"`, "exec p": `"change_profile -> p,"`} {
+		err := h.refused(attr)
+		if !errors.Is(err, unix.EACCES) || !strings.Contains(err.Error(), rule) || !strings.Contains(err.Error(), `"docker-default (enforce)"`) || !strings.HasPrefix(err.Error(), Field) {
+			t.Errorf("%s: %v", attr, err)
+		}
+	}
+}
+
 // The host that runs the test, whatever it has.
 func TestThisHost(t *testing.T) {
 	if Enabled() {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"davit/apparmor"
 	"davit/nsenter"
 )
 
@@ -26,6 +27,9 @@ func explainStart(err error, arg0 string) error {
 	if errors.As(err, &in) {
 		if _, ok := in.Instr.Op.(nsenter.LookUp); ok {
 			return &StartError{Arg0: arg0, Errno: in.Errno}
+		}
+		if op, ok := in.Instr.Op.(nsenter.Label); ok && op.File == apparmorExec && in.Errno == unix.EACCES {
+			return apparmor.Refused(op.Value)
 		}
 	}
 	return err
