@@ -162,7 +162,7 @@ func (m *manager) require(g *group, w Write) (done bool, err error) {
 		return false, &ControllerError{Controller: w.Controller, Field: w.Field, Reason: whyAbsent(w.Controller)}
 	}
 	err = g.eachParent(func(dir string) error {
-		err := writeAt(unix.AT_FDCWD, dir+"/cgroup.subtree_control", "+"+w.Controller)
+		err := enable(dir, w.Controller)
 		if err == nil {
 			return nil
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -155,12 +156,24 @@ func (g *group) offerControllers() error {
 	for name := range strings.FieldsSeq(available) {
 		switch name {
 		case "cpu", "cpuset", "io", "memory", "pids":
-			_ = g.eachParent(func(dir string) error {
-				return writeAt(unix.AT_FDCWD, dir+"/cgroup.subtree_control", "+"+name)
-			})
+			_ = g.eachParent(func(dir string) error { return enable(dir, name) })
 		}
 	}
 	return nil
+}
+
+// enable gives a controller to the children of a cgroup. A caller to whom only a part of
+// the hierarchy is delegated can't write above it, and needs not where it is enabled.
+func enable(dir, controller string) error {
+	file := dir + "/cgroup.subtree_control"
+	err := writeAt(unix.AT_FDCWD, file, "+"+controller)
+	switch err {
+	case unix.EACCES, unix.EPERM, unix.EROFS:
+		if list, e := readAt(unix.AT_FDCWD, file); e == nil && slices.Contains(strings.Fields(list), controller) {
+			return nil
+		}
+	}
+	return err
 }
 
 // eachParent calls f for the mount point and every directory between it and the
