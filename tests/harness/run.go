@@ -92,6 +92,7 @@ type Cmd struct {
 func (s *Sandbox) Command(args ...string) *Cmd {
 	s.T.Helper()
 	line := append(append([]string{}, s.Prefix...), Binary(s.T), "--root", s.Root)
+	line = append(line, s.Flags...)
 	return command(s.T, append(line, args...)...)
 }
 

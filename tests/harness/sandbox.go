@@ -25,6 +25,8 @@ type Sandbox struct {
 
 	// Prefix of every davit command line, such as a tracer.
 	Prefix []string
+	// Flags of davit itself, before the command.
+	Flags  []string
 	before *HostState
 }
 

@@ -28,9 +28,13 @@ func main() {
 	run := flag.String("run", "", "run only tests that match, as go test has it")
 	command := flag.String("c", "", "run this shell command instead of tests")
 	limit := flag.Duration("timeout", 45*time.Minute, "of one machine")
+	logs := flag.String("logs", "", "directory for what machines write; by default that of the guest")
 	verbose := flag.Bool("v", false, "show what the tests write")
 	flag.Parse()
-	r := &runner{guest: *guest, davit: *davit, tags: *tags, limit: *limit, verbose: *verbose, selection: selection{suite: *suite, run: *run}}
+	if *logs == "" {
+		*logs = *guest
+	}
+	r := &runner{guest: *guest, davit: *davit, tags: *tags, logs: *logs, limit: *limit, verbose: *verbose, selection: selection{suite: *suite, run: *run}}
 	ok, err := r.all(*only, *command)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "vmtest:", err)
@@ -42,6 +46,7 @@ func main() {
 
 type runner struct {
 	guest, davit, tags string
+	logs               string
 	limit              time.Duration
 	verbose            bool
 	selection          selection
@@ -86,7 +91,7 @@ func (r *runner) one(m *kind, dir, command string) (bool, error) {
 	if err := r.pack(job, script, suites); err != nil {
 		return false, err
 	}
-	raw, err := os.Create(filepath.Join(r.guest, m.name+".log"))
+	raw, err := os.Create(filepath.Join(r.logs, m.name+".log"))
 	if err != nil {
 		return false, err
 	}
@@ -99,7 +104,7 @@ func (r *runner) one(m *kind, dir, command string) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.limit)
 	defer cancel()
 	start := time.Now()
-	box := machine.Machine{Guest: r.guest, LSM: m.lsm, Console: filepath.Join(r.guest, m.name+".console")}
+	box := machine.Machine{Guest: r.guest, LSM: m.lsm, Console: filepath.Join(r.logs, m.name+".console")}
 	progress := &progress{to: os.Stderr, machine: m.name}
 	code, err := box.Run(ctx, job, io.MultiWriter(out, progress))
 	if command != "" {

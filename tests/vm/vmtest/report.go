@@ -13,7 +13,7 @@ import (
 // outcome is one test, or one part of a test.
 type outcome struct {
 	name    string
-	action  string // pass, fail, skip
+	action  string // pass, fail, skip, or unfinished
 	seconds float64
 	output  []string
 }
@@ -67,7 +67,7 @@ func section(raw []byte, name string) (text []byte, code string, ended bool) {
 
 // decode leaves it to Go's own tool to tell tests apart in what they wrote.
 func decode(text []byte) ([]*outcome, error) {
-	cmd := exec.Command("go", "tool", "test2json")
+	cmd := exec.Command("go", "tool", "test2json", "-t") // -t brings how long each took
 	cmd.Stdin = bytes.NewReader(text)
 	lines, err := cmd.Output()
 	if err != nil {
@@ -104,14 +104,17 @@ func table(w io.Writer, machine, name string, outcomes []*outcome) bool {
 	count := map[string]int{}
 	for _, o := range outcomes {
 		count[o.action]++
-		if o.action == "pass" && name != "vm" {
+		if o.action == "unfinished" || o.action == "pass" && name != "vm" {
 			continue
 		}
 		fmt.Fprintf(w, "%-8s %-11s %-58s %-4s %6.1fs  %s\n", machine, name, strings.TrimPrefix(o.name, "Test"), o.action, o.seconds, o.reason())
 	}
 	fmt.Fprintf(w, "%-8s %-11s %d passed, %d failed, %d skipped\n", machine, name, count["pass"], count["fail"]+count["unfinished"], count["skip"])
 	for _, o := range outcomes {
-		if o.action == "fail" || o.action == "unfinished" {
+		if o.action == "unfinished" {
+			fmt.Fprintf(w, "%-8s %-11s %s didn't end\n", machine, name, strings.TrimPrefix(o.name, "Test"))
+		}
+		if o.action == "fail" {
 			fmt.Fprintf(w, "--- %s/%s %s\n%s", machine, name, o.name, strings.Join(o.output, ""))
 		}
 	}
