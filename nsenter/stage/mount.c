@@ -311,6 +311,10 @@ void do_mount(struct stage *s)
 	for (; count; count--, option = next(option))
 		fits &= str_len(option) <= FSCONFIG_STRING_MAX;
 	if (!fits) {
+		if (num(s, MOUNT_KEEP) & COPY_CONTENT) {
+			str_add(s->detail, sizeof(s->detail), "an option is too long for a tmpfs that begins with a copy");
+			fail(s, "mount", -E2BIG);
+		}
 		mount_old(s);
 		return;
 	}

@@ -60,6 +60,7 @@ func things() []thing {
 		{"hard link to a file of the host", func(t *testing.T, s *harness.Sandbox, o *outside, path string) {
 			clear(t, s, path)
 			must(t, os.Link(filepath.Join(o.dir, "file"), s.Path(path)))
+			writeFile(t, filepath.Join(o.dir, "file"), "in the image by that link")
 			o.linked = true
 			o.want = o.list()
 		}},
@@ -113,6 +114,9 @@ func places() []place {
 		{"/m", []harness.Edit{func(c *specs.Spec) { c.Linux.ReadonlyPaths = append(c.Linux.ReadonlyPaths, "/m", "/m/below") }}},
 		{"/m", []harness.Edit{func(c *specs.Spec) { c.Process.Cwd = "/m" }}},
 		{"/m", []harness.Edit{func(c *specs.Spec) { c.Process.Cwd = "/m/below" }}},
+		{"/m", []harness.Edit{copyUp("/m", "copy")}},
+		{"/p/m", []harness.Edit{copyUp("/p", "copy")}},
+		{"/p/m", []harness.Edit{copyUp("/p/m/below", "copy")}},
 		{"/etc/passwd", nil},
 		{"/etc", nil},
 		{"/proc", nil},

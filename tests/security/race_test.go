@@ -2,9 +2,11 @@ package security
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,11 +29,16 @@ type racer struct {
 	mounts []string
 }
 
-// raceRounds is how many containers are made of each racer; there are ten of them.
+// raceRounds is how many containers are made of each racer; there are eleven of them.
 const raceRounds = 60
 
 func tmpfs(at, source string) harness.Edit {
 	return harness.Mount(specs.Mount{Destination: at, Type: "tmpfs", Source: source})
+}
+
+// copyUp mounts a tmpfs that begins with what the image has there.
+func copyUp(at, source string) harness.Edit {
+	return harness.Mount(specs.Mount{Destination: at, Type: "tmpfs", Source: source, Options: []string{"tmpcopyup", "size=1m"}})
 }
 
 func bind(at, source string) harness.Edit {
@@ -65,6 +72,7 @@ func TestRacingSwappers(t *testing.T) {
 		{name: "parents of parents", swap: []string{"/a/b", "/a/b/c"}, mounts: []string{"racer1", "racer2"},
 			edits: []harness.Edit{tmpfs("/a/b/c/../../b/c/m", "racer1"), tmpfs("/a/b/../b/c/../n", "racer2")}},
 		{name: "terminal", swap: []string{"/dev", "/dev/pts"}, edits: []harness.Edit{terminal, harness.WithoutMount("/dev"), harness.WithoutMount("/dev/shm"), harness.WithoutMount("/dev/mqueue")}},
+		{name: "tmpcopyup", swap: []string{"/m/dir", "/m/dir/sub", "/m"}, mounts: []string{"racer"}, edits: []harness.Edit{copyUp("/m", "racer")}},
 		{name: "bound devices", swap: []string{"/dev", "/dev/below"}, edits: append(withoutDev(), harness.UserNamespace(0, 1000))},
 	} {
 		t.Run(r.name, func(t *testing.T) { race(t, &r) })
@@ -134,6 +142,7 @@ func inside(t *testing.T, s *harness.Sandbox, o *outside, table, cwd string) {
 			t.Errorf("a mount is of the host's directory: %s", line)
 		}
 	}
+	noCopies(t, s, table, filepath.Dir(cwd)+"/root")
 	var st unix.Stat_t
 	if err := unix.Stat(cwd, &st); err != nil {
 		t.Fatal(err)
@@ -141,6 +150,44 @@ func inside(t *testing.T, s *harness.Sandbox, o *outside, table, cwd string) {
 	if strings.Contains(o.want, fmt.Sprintf(" dev=%d ino=%d ", st.Dev, st.Ino)) {
 		t.Errorf("the working directory is %d:%d on the host", st.Dev, st.Ino)
 	}
+}
+
+// noCopies looks for what the host's files say in the tmpfs that an image's directory is copied to.
+func noCopies(t *testing.T, s *harness.Sandbox, table, root string) {
+	t.Helper()
+	for _, m := range s.Spec.Mounts {
+		if !slices.Contains(m.Options, "tmpcopyup") {
+			continue
+		}
+		dir := openMount(t, root, table, m.Source)
+		if dir == nil {
+			continue // exchanged since the table was read
+		}
+		must(t, filepath.WalkDir(fmt.Sprintf("/proc/self/fd/%d/", dir.Fd()), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() && readFile(t, path) == "as it was" {
+				t.Errorf("a file of the host is copied to %s", path)
+			}
+			return err
+		}))
+		dir.Close()
+	}
+}
+
+// openMount opens the root directory of a container's mount, by its source; nil if it isn't where the table says any more.
+func openMount(t *testing.T, root, table, source string) *os.File {
+	t.Helper()
+	at, err := os.Open(root)
+	must(t, err)
+	defer at.Close()
+	for line := range strings.Lines(table) {
+		if f := strings.Fields(line); strings.Contains(line, " - tmpfs "+source+" ") {
+			fd, err := unix.Openat2(int(at.Fd()), f[4], &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS})
+			if err == nil {
+				return os.NewFile(uintptr(fd), f[4])
+			}
+		}
+	}
+	return nil
 }
 
 // swappers exchange each directory with a link out of the rootfs until the test ends, each in a tight loop on a thread of its own.
