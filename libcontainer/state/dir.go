@@ -224,7 +224,9 @@ func (d *Dir) writeFile(name string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("create %s/%s: %w", d.Path(), temp, err)
 	}
-	err = writeAll(fd, data)
+	if err = unix.Fchmod(fd, 0o600); err == nil { // whatever the umask
+		err = writeAll(fd, data)
+	}
 	if cerr := unix.Close(fd); err == nil && cerr != unix.EINTR {
 		err = cerr
 	}

@@ -104,7 +104,7 @@ func (s *Store) Create(id string) (*Dir, error) {
 		return nil, err
 	}
 	if s.fd < 0 {
-		if err := os.MkdirAll(s.root, 0o700); err != nil {
+		if err := makeRoot(s.root); err != nil {
 			return nil, fmt.Errorf("make state root: %w", err)
 		}
 		if err := s.open(); err != nil {
@@ -113,6 +113,7 @@ func (s *Store) Create(id string) (*Dir, error) {
 	}
 	switch err := unix.Mkdirat(s.fd, id, 0o700); err {
 	case nil:
+		_ = unix.Fchmodat(s.fd, id, 0o700, 0) // Get tells if that was needed and not possible
 	case unix.EEXIST:
 		return nil, &IDError{ID: id, Root: s.root, Err: ErrExist}
 	default:
@@ -124,6 +125,23 @@ func (s *Store) Create(id string) (*Dir, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// makeRoot makes the root and its missing parents. The mode isn't left to the
+// umask, by which the owner might not get in either; that of a directory which
+// somebody else has made meanwhile stays.
+func makeRoot(root string) error {
+	if err := os.MkdirAll(filepath.Dir(root), 0o700); err != nil {
+		return err
+	}
+	err := os.Mkdir(root, 0o700)
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(root, 0o700)
 }
 
 // Get opens the directory of a container, finished or not. An unknown ID is an
