@@ -92,6 +92,9 @@ type Manager interface {
 	Freeze() error
 	// Thaw lets the processes run again.
 	Thaw() error
+	// Release lets processes that were killed die, which a version 1 freezer keeps from
+	// it: it thaws the container's, and those below that the payload froze itself.
+	Release() error
 	// State tells whether the container is frozen, be it by an ancestor.
 	State() (FreezerState, error)
 	// Pids lists the processes in the container's cgroup, and those in cgroups below

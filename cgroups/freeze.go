@@ -72,6 +72,20 @@ func (m *manager) Thaw() error {
 	return failed
 }
 
+// Release has nothing to do in the unified hierarchy, where frozen processes can be killed.
+func (m *manager) Release() error {
+	g := m.v1("freezer")
+	if g == nil {
+		return nil
+	}
+	if err := g.open(); err != nil {
+		return err
+	}
+	return walk(g.fd, g.dir, func(fd int, _ string) error {
+		return writeAt(fd, "freezer.state", "THAWED")
+	})
+}
+
 func (m *manager) State() (FreezerState, error) {
 	list, err := m.freezers()
 	if err != nil {

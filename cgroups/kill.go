@@ -32,7 +32,7 @@ func (m *manager) Kill(sig unix.Signal) error {
 		if err = m.killRounds(); err != nil {
 			return err
 		}
-		if err = m.Thaw(); isGone(err) {
+		if err = errors.Join(m.Thaw(), m.Release()); isGone(err) {
 			return nil
 		}
 		return err
@@ -49,6 +49,7 @@ func (m *manager) killFrozen() error {
 	if m.freeze(killFreezeWait) == nil {
 		defer func() { _ = m.Thaw() }()
 	}
+	defer func() { _ = m.Release() }()
 	return m.killRounds()
 }
 

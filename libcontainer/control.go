@@ -37,7 +37,7 @@ func (rt *Runtime) Pause(id string) error {
 	// Whoever kills thaws what he finds frozen. A kill that came between the check above
 	// and the freeze found it running: in a version 1 cgroup it would wait until a resume.
 	if c.record.Init.Killed() {
-		c.thaw()
+		_ = c.withCgroup(cgroups.Manager.Thaw)
 		return &StatusError{Text: "container not running or created: stopped", Err: ErrNotRunning}
 	}
 	return err

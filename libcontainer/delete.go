@@ -96,7 +96,7 @@ func (c *container) end() error {
 	if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
 		return fmt.Errorf("kill the container's process: %w", err)
 	}
-	c.thaw()
+	c.releaseKilled()
 	ended, err := process.Exited(pidfd, endTimeout)
 	if err != nil {
 		return err

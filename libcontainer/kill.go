@@ -37,21 +37,17 @@ func (c *container) signal(sig unix.Signal) error {
 	if err != nil {
 		return fmt.Errorf("unable to signal init: %w", err)
 	}
-	if _, v1 := c.record.CgroupPaths["freezer"]; v1 && sig == unix.SIGKILL {
-		c.thaw()
+	if sig == unix.SIGKILL {
+		c.releaseKilled()
 	}
 	return nil
 }
 
-// thaw lets a killed process of a paused container die: in a version 1 cgroup it would
-// stay frozen.
-func (c *container) thaw() {
-	_ = c.withCgroup(func(m cgroups.Manager) error {
-		if s, err := m.State(); err != nil || s == cgroups.Thawed {
-			return err
-		}
-		return m.Thaw()
-	})
+// releaseKilled lets killed processes die that a version 1 freezer holds, whoever froze them.
+func (c *container) releaseKilled() {
+	if _, v1 := c.record.CgroupPaths["freezer"]; v1 {
+		_ = c.withCgroup(cgroups.Manager.Release)
+	}
 }
 
 // killAll reaches every process of the container's cgroups. Engines ask for it

@@ -173,6 +173,38 @@ func TestKillAllReachesChildren(t *testing.T) {
 	s.Davit("delete", s.ID).Succeeds()
 }
 
+// A payload that freezes a part of itself is ended all the same.
+func TestPayloadsOwnFreezeIsNoShield(t *testing.T) {
+	t.Parallel()
+	for _, line := range [][]string{{"kill", "ID", "KILL"}, {"kill", "--all", "ID", "KILL"}, {"delete", "--force", "ID"}} {
+		s := harness.New(t, harness.Shell(`for d in /sys/fs/cgroup/freezer /sys/fs/cgroup/unified /sys/fs/cgroup; do
+			[ -e $d/cgroup.procs ] || continue
+			sleep 1000 & mkdir $d/ice && echo $! > $d/ice/cgroup.procs
+			if [ -e $d/ice/freezer.state ]; then echo FROZEN > $d/ice/freezer.state; else echo 1 > $d/ice/cgroup.freeze; fi && echo frozen
+		done; sleep 1000`))
+		for i := range s.Spec.Mounts {
+			if m := &s.Spec.Mounts[i]; m.Destination == mountpoint {
+				m.Options = []string{"nosuid", "noexec", "nodev", "rw"}
+			}
+		}
+		s.WriteConfig()
+		run := s.Command("run", "--bundle", s.Bundle, s.ID)
+		run.Begin()
+		run.Written("frozen\n")
+		time.Sleep(20 * time.Millisecond)
+		for i := range line {
+			if line[i] == "ID" {
+				line[i] = s.ID
+			}
+		}
+		s.Davit(line...).Succeeds()
+		if r := run.End(); r.Code != 128+int(unix.SIGKILL) {
+			t.Errorf("%v: exit code %d\n%s", line, r.Code, r.Stderr())
+		}
+		s.CheckHost()
+	}
+}
+
 // A container in the foreground that is paused and deleted by force lets its davit end.
 func TestPausedForegroundEnds(t *testing.T) {
 	t.Parallel()
