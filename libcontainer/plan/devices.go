@@ -45,13 +45,16 @@ func (c *compiler) devices() error {
 	}
 	c.defaultDevices()
 	// The multiplexer of the container's own devpts (config-linux.md), whatever the image has there.
-	c.add("", nsenter.Symlink{Path: "/dev/ptmx", To: "pts/ptmx", Replace: 1})
+	c.add(byDefault("/dev/ptmx"), nsenter.Symlink{Path: "/dev/ptmx", To: "pts/ptmx", Replace: 1})
 	for _, l := range [...][2]string{{"/dev/fd", "/proc/self/fd"}, {"/dev/stdin", "/proc/self/fd/0"}, {"/dev/stdout", "/proc/self/fd/1"},
 		{"/dev/stderr", "/proc/self/fd/2"}, {"/dev/core", "/proc/kcore"}} {
-		c.add("", nsenter.Symlink{Path: l[0], To: l[1]})
+		c.add(byDefault(l[0]), nsenter.Symlink{Path: l[0], To: l[1]})
 	}
 	return nil
 }
+
+// byDefault names what isn't in the config, for errors.
+func byDefault(path string) string { return "linux.devices (" + path + ", a default one)" }
 
 // defaultDevices supplies every container with what it can rely on
 // (config-linux.md, Default Devices), unless the config has its own idea of it.
@@ -62,7 +65,7 @@ func (c *compiler) defaultDevices() {
 	}{{"/dev/null", 1, 3}, {"/dev/random", 1, 8}, {"/dev/full", 1, 7}, {"/dev/tty", 5, 0}, {"/dev/zero", 1, 5}, {"/dev/urandom", 1, 9}} {
 		listed := func(l specs.LinuxDevice) bool { return path.Clean(l.Path) == d.path }
 		if !slices.ContainsFunc(c.linux.Devices, listed) {
-			c.node("", nsenter.Mknod{Path: d.path, Mode: unix.S_IFCHR | 0o666, Device: d.major<<32 | d.minor})
+			c.node(byDefault(d.path), nsenter.Mknod{Path: d.path, Mode: unix.S_IFCHR | 0o666, Device: d.major<<32 | d.minor})
 		}
 	}
 }

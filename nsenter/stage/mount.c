@@ -190,7 +190,7 @@ static const struct {
 
 static int mount_target(struct stage *s, const char *path, int directory, u64 no_symlinks)
 {
-	int fd = make_target(s, path, directory);
+	int fd = directory ? make_dir(s, path, 0755) : make_target(s, path);
 
 	check(s, "open the mount point", fd);
 	if (no_symlinks) {

@@ -183,12 +183,12 @@ int make_dir(struct stage *s, const char *path, u32 mode)
 	return fd == -ENOENT ? make_path(s, path, LAST_DIRECTORY, mode) : fd;
 }
 
-/* A place to mount on: what is there already, or a new directory or empty file. */
-int make_target(struct stage *s, const char *path, int directory)
+/* A place to mount a file on: what is there already, or a new empty file. */
+int make_target(struct stage *s, const char *path)
 {
 	int fd = root_open(s, path, O_PATH, 0);
 
-	return fd == -ENOENT ? make_path(s, path, directory ? LAST_DIRECTORY : LAST_FILE, directory ? 0755 : 0644) : fd;
+	return fd == -ENOENT ? make_path(s, path, LAST_FILE, 0644) : fd;
 }
 
 /* The directory that holds path's last component, made where it is missing; *name is that component, never a link that was followed. */

@@ -125,7 +125,7 @@ void quit(int code) __attribute__((noreturn));
 /* path.c: paths of the container, resolved below its root and nowhere else */
 int root_open(struct stage *s, const char *path, u64 flags, u64 resolve);
 int make_dir(struct stage *s, const char *path, u32 mode);
-int make_target(struct stage *s, const char *path, int directory);
+int make_target(struct stage *s, const char *path);
 int make_parent(struct stage *s, const char *path, const char **name);
 int proc_open(struct stage *s, const char *path, u64 flags);
 void write_proc(struct stage *s, const char *path, const char *value);

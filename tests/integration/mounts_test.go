@@ -373,27 +373,6 @@ func TestMountFilesystems(t *testing.T) {
 	}
 }
 
-// Lower directories are many in images with many layers: the option is longer than fsconfig(2) takes.
-func TestMountLongOptions(t *testing.T) {
-	t.Parallel()
-	s := harness.New(t)
-	var layers []string
-	for i := range 20 {
-		dir := filepath.Join(s.Dir, strings.Repeat("layer", 6)+number(i))
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, number(i)), nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		layers = append(layers, dir)
-	}
-	s.Edit(harness.Mount(specs.Mount{Destination: "/merged", Type: "overlay", Source: "overlay", Options: []string{"lowerdir=" + strings.Join(layers, ":"), "ro"}}))
-	if got := len(strings.Fields(s.Sh("ls /merged"))); got != 20 {
-		t.Errorf("%d of 20 layers are visible", got)
-	}
-}
-
 // The kernel's own words reach the user.
 func TestMountErrorsSayWhy(t *testing.T) {
 	t.Parallel()
