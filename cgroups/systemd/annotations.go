@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -13,23 +14,22 @@ import (
 const annotationPrefix = "org.systemd.property."
 
 // Annotated returns the unit's properties that a config asks for by annotations
-// org.systemd.property.NAME, whose values are in GVariant's text format, sorted by name. A time
+// org.systemd.property.NAME, whose values are in GVariant's text format, sorted by annotation. A time
 // that is called NAMESec in a unit file is NAMEUSec on the bus: it may be given as the former, in
 // seconds.
 func Annotated(annotations map[string]string) ([]Property, error) {
 	var list []Property
-	for key, text := range annotations {
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		name, ok := strings.CutPrefix(key, annotationPrefix)
 		if !ok {
 			continue
 		}
-		p, err := property(name, text)
+		p, err := property(name, annotations[key])
 		if err != nil {
 			return nil, fmt.Errorf("annotations[%q]: %w", key, err)
 		}
 		list = append(list, p)
 	}
-	slices.SortFunc(list, func(a, b Property) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
 }
 

@@ -48,10 +48,11 @@ func (e *CallError) Error() string {
 	if e.Message == "" {
 		s += e.Name
 	}
-	switch e.Name {
-	case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner":
+	switch {
+	case e.Name == "org.freedesktop.DBus.Error.ServiceUnknown", e.Name == "org.freedesktop.DBus.Error.NameHasNoOwner",
+		strings.HasPrefix(e.Name, "org.freedesktop.DBus.Error.Spawn."):
 		s += " (no systemd manager is on this bus; a user's needs a login session or `loginctl enable-linger`)"
-	case "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", "org.freedesktop.DBus.Error.AccessDenied":
+	case e.Name == "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", e.Name == "org.freedesktop.DBus.Error.AccessDenied":
 		s += " (without privilege, use the user's manager: it is found by XDG_RUNTIME_DIR or DBUS_SESSION_BUS_ADDRESS)"
 	}
 	return s

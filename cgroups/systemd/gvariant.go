@@ -71,8 +71,11 @@ func (p *textParser) value(want string, depth int) (v dbus.Variant, err error) {
 	case '<':
 		v, err = p.variant(depth)
 	case '@':
-		p.at++
-		sig := p.word()
+		start := p.at + 1
+		for p.at++; p.at < len(p.text) && strings.IndexByte("ybnqiuxtdsogva(){}", p.text[p.at]) >= 0; {
+			p.at++
+		}
+		sig := p.text[start:p.at]
 		if dbus.CheckType(sig) != nil {
 			return v, p.errorf("%q is not a type", sig)
 		}
