@@ -44,6 +44,7 @@ func commands() []entry {
 		{"events", groupLook, "report what happens to a container, as JSON", eventsCommand},
 		{"stats", groupLook, "show what containers use of CPUs, memory and devices", statsCommand},
 		{"spec", groupBundle, "write a config.json to begin with", specCommand},
+		{"check", groupBundle, "say about a bundle all that can be said without running it", checkCommand},
 		{"explain", groupBundle, "show what creating a container from a bundle would do", explainCommand},
 		{"doctor", groupOther, "find out what this host gives to containers", doctorCommand},
 		{"features", groupOther, "print what of the specification is implemented, as JSON", featuresCommand},

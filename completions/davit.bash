@@ -63,7 +63,7 @@ _davit_containers() {
     _davit_words "$("$program" "${root[@]}" list --quiet 2>/dev/null)"
 }
 
-_davit_commands='run create start exec kill pause resume update delete list state ps events stats spec explain doctor features completion version help'
+_davit_commands='run create start exec kill pause resume update delete list state ps events stats spec check explain doctor features completion version help'
 
 _davit_flags() {
     case $1 in
@@ -82,6 +82,7 @@ _davit_flags() {
         events) echo '--interval --stats -h --help' ;;
         stats) echo '-f --format --no-stream --interval -h --help' ;;
         spec) echo '-b --bundle --rootless -h --help' ;;
+        check) echo '-f --format --strict --no-pivot -h --help' ;;
         explain) echo '-f --format --no-pivot --no-new-keyring --preserve-fds -h --help' ;;
         doctor) echo '-f --format -h --help' ;;
         features) echo '-h --help' ;;
@@ -142,6 +143,7 @@ _davit_takes_value() {
         stats' --interval') return 0 ;;
         spec' --rootless') return 1 ;;
         spec' -b' | spec' --bundle') return 0 ;;
+        check' -f' | check' --format') return 0 ;;
         explain' -f' | explain' --format') return 0 ;;
         explain' --preserve-fds') return 0 ;;
         doctor' -f' | doctor' --format') return 0 ;;
@@ -174,6 +176,7 @@ _davit_value() {
         ps' -f' | ps' --format') _davit_words 'table json' ;;
         stats' -f' | stats' --format') _davit_words 'table json openmetrics' ;;
         spec' -b' | spec' --bundle') _davit_paths -d ;;
+        check' -f' | check' --format') _davit_words 'text json' ;;
         explain' -f' | explain' --format') _davit_words 'table json' ;;
         doctor' -f' | doctor' --format') _davit_words 'text json' ;;
         *' --root') _davit_paths -d ;;
@@ -199,6 +202,7 @@ _davit_argument() {
         ps' 0') _davit_containers ;;
         events' 0') _davit_containers ;;
         stats' '*) _davit_containers ;;
+        check' 0') _davit_paths -d ;;
         explain' 0') _davit_paths -d ;;
         completion' 0') _davit_words 'bash zsh fish' ;;
         help' 0') _davit_words "$_davit_commands" ;;

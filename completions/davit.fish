@@ -123,6 +123,8 @@ function __davit_takes_value
             'stats --interval' \
             'spec -b' \
             'spec --bundle' \
+            'check -f' \
+            'check --format' \
             'explain -f' \
             'explain --format' \
             'explain --preserve-fds' \
@@ -161,6 +163,7 @@ complete -c davit -n "__davit_at ''" -a ps -d 'list the processes in a container
 complete -c davit -n "__davit_at ''" -a events -d 'report what happens to a container, as JSON'
 complete -c davit -n "__davit_at ''" -a stats -d 'show what containers use of CPUs, memory and devices'
 complete -c davit -n "__davit_at ''" -a spec -d 'write a config.json to begin with'
+complete -c davit -n "__davit_at ''" -a check -d 'say about a bundle all that can be said without running it'
 complete -c davit -n "__davit_at ''" -a explain -d 'show what creating a container from a bundle would do'
 complete -c davit -n "__davit_at ''" -a doctor -d 'find out what this host gives to containers'
 complete -c davit -n "__davit_at ''" -a features -d 'print what of the specification is implemented, as JSON'
@@ -275,6 +278,12 @@ complete -c davit -n "__davit_flags spec" -l bundle -s b -x -a '(__fish_complete
 complete -c davit -n "__davit_flags spec" -l rootless -d 'for a caller without privilege'
 complete -c davit -n "__davit_flags spec" -l help -s h -d 'show help'
 
+complete -c davit -n "__davit_flags check" -l format -s f -x -a 'text json' -d 'print as text|json'
+complete -c davit -n "__davit_flags check" -l strict -d 'let warnings fail the check, too'
+complete -c davit -n "__davit_flags check" -l no-pivot -d 'check for a container whose root is moved instead of pivoted'
+complete -c davit -n "__davit_flags check" -l help -s h -d 'show help'
+complete -c davit -n "__davit_at check eq 0" -a '(__fish_complete_directories (commandline -ct))'
+
 complete -c davit -n "__davit_flags explain" -l format -s f -x -a 'table json' -d 'print as table|json'
 complete -c davit -n "__davit_flags explain" -l no-pivot -d 'move the root instead of pivot_root(2): for a root filesystem on ramfs; less isolated'
 complete -c davit -n "__davit_flags explain" -l no-new-keyring -d 'keep the caller\'s session keyring'
@@ -293,4 +302,4 @@ complete -c davit -n "__davit_at completion eq 0" -a 'bash zsh fish' -d shell
 complete -c davit -n "__davit_flags version" -l help -s h -d 'show help'
 
 complete -c davit -n "__davit_flags help" -l help -s h -d 'show help'
-complete -c davit -n "__davit_at help eq 0" -a 'run create start exec kill pause resume update delete list state ps events stats spec explain doctor features completion version help' -d command
+complete -c davit -n "__davit_at help eq 0" -a 'run create start exec kill pause resume update delete list state ps events stats spec check explain doctor features completion version help' -d command

@@ -28,6 +28,11 @@ func Explain(dir string, id string, opts *CreateOptions, systemdCgroup bool) (*E
 	if err != nil {
 		return nil, err
 	}
+	return ExplainBundle(b, id, opts, systemdCgroup)
+}
+
+// ExplainBundle is [Explain] for a bundle that is loaded.
+func ExplainBundle(b *bundle.Bundle, id string, opts *CreateOptions, systemdCgroup bool) (*Explanation, error) {
 	facts, err := hostFacts(b.Spec, b.Rootfs)
 	if err != nil {
 		return nil, err
