@@ -97,3 +97,33 @@ func delegate(t *testing.T, u *account, s *harness.Sandbox) (path string) {
 	s.Prefix = append([]string{"sh", "-c", "echo $$ >" + main + `/cgroup.procs && exec "$@"`, "sh"}, s.Prefix...)
 	return path
 }
+
+// CVE-2023-25809 as an ordinary user: without a cgroup namespace, nothing of the host's hierarchy that is the user's may be writable.
+func TestForeignCgroupsStayReadOnly(t *testing.T) {
+	if have, err := harness.CurrentLayout(); err != nil || have != harness.V2 {
+		harness.InLayout(t, harness.V2, "^TestForeignCgroupsStayReadOnly$")
+		return
+	}
+	for name, k := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			s := k.user.sandbox(t, k.edit, harness.WithoutNamespace(specs.CgroupNamespace), harness.WithoutMount("/sys/fs/cgroup"),
+				harness.Mount(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"rw"}}),
+				harness.Shell("find /sys/fs/cgroup -type d | while read d; do mkdir $d/escaped 2>/dev/null && echo $d; done; true"))
+			own := delegate(t, k.user, s)
+			s.Run().Fails("/sys/fs/cgroup", "there is no cgroup for the container") // for davit is in one that isn't the container's
+			// With one, it is all that is shown.
+			s.Edit(func(c *specs.Spec) { c.Linux.CgroupsPath = own + "/box" })
+			if r := s.Run(); r.Code != 0 || !strings.HasPrefix(r.Stdout(), "/sys/fs/cgroup") {
+				t.Errorf("in a delegated cgroup: exit code %d, %s%s", r.Code, r.Stdout(), r.Stderr())
+			}
+			if _, err := os.Stat("/sys/fs/cgroup" + own + "/escaped"); err == nil {
+				t.Error("the container made a cgroup beside its own")
+				must(t, unix.Rmdir("/sys/fs/cgroup"+own+"/escaped"))
+			}
+			if made, _ := filepath.Glob("/sys/fs/cgroup" + own + "/main/escaped"); len(made) > 0 {
+				t.Error("the container made a cgroup in its caller's")
+				must(t, unix.Rmdir(made[0]))
+			}
+		})
+	}
+}

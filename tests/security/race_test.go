@@ -190,41 +190,52 @@ func openMount(t *testing.T, root, table, source string) *os.File {
 	return nil
 }
 
-// swappers exchange each directory with a link out of the rootfs until the test ends, each in a tight loop on a thread of its own.
+// swappers exchange each directory with a link out of the rootfs until the test ends.
 func swappers(t *testing.T, s *harness.Sandbox, o *outside, dirs []string) *atomic.Int64 {
+	t.Helper()
+	entries := make([]entry, len(dirs))
+	for i, dir := range dirs {
+		entries[i] = swapped(t, s, o, dir)
+	}
+	return exchange(t, entries)
+}
+
+// entry is a name in a directory, held by descriptor: what is above may be exchanged as well.
+type entry struct {
+	parent *os.File
+	name   string
+}
+
+// exchange swaps each entry with NAME-other until the test ends, each in a tight loop on a thread of its own.
+func exchange(t *testing.T, entries []entry) *atomic.Int64 {
 	t.Helper()
 	var exchanges atomic.Int64
 	var swapping sync.WaitGroup
-	begin, stop := make(chan struct{}), make(chan struct{})
-	for i, dir := range dirs {
-		// By descriptor: another swapper may have exchanged what is above.
-		parent, name := swapped(t, s, o, dir)
+	stop := make(chan struct{})
+	for _, e := range entries {
 		swapping.Add(1)
 		go func() {
 			defer swapping.Done()
-			defer parent.Close()
+			defer e.parent.Close()
 			runtime.LockOSThread() // and the thread ends with the goroutine
-			<-begin
-			_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), i)
-			for {
+			for fd := int(e.parent.Fd()); ; {
 				select {
 				case <-stop:
 					return
 				default:
-					if unix.Renameat2(int(parent.Fd()), name, int(parent.Fd()), name+"-other", unix.RENAME_EXCHANGE) == nil {
+					if unix.Renameat2(fd, e.name, fd, e.name+"-other", unix.RENAME_EXCHANGE) == nil {
 						exchanges.Add(1)
 					}
 				}
 			}
 		}()
 	}
-	close(begin)
 	t.Cleanup(func() { close(stop); swapping.Wait() })
 	return &exchanges
 }
 
 // swapped makes a directory of the rootfs and, beside it, the link that it is exchanged with.
-func swapped(t *testing.T, s *harness.Sandbox, o *outside, dir string) (parent *os.File, name string) {
+func swapped(t *testing.T, s *harness.Sandbox, o *outside, dir string) entry {
 	t.Helper()
 	at := s.Path(dir)
 	for _, sub := range []string{"sub", "below", "c"} {
@@ -238,5 +249,5 @@ func swapped(t *testing.T, s *harness.Sandbox, o *outside, dir string) (parent *
 	if err != nil {
 		t.Fatal(err)
 	}
-	return parent, filepath.Base(at)
+	return entry{parent, filepath.Base(at)}
 }

@@ -16,7 +16,7 @@ func TestListOfCVEs(t *testing.T) {
 	t.Parallel()
 	module, err := harness.ModuleDir()
 	must(t, err)
-	defined := testNames(t, filepath.Join(module, "tests/security"))
+	defined := append(testNames(t, filepath.Join(module, "tests/security")), testNames(t, filepath.Join(module, "tests/rootless"))...)
 	row := regexp.MustCompile(`(?m)^\| (CVE-\d+-\d+) \|.*\| ([^|]*) \|$`)
 	var named []string
 	for _, m := range row.FindAllStringSubmatch(readFile(t, filepath.Join(module, "docs/cve.md")), -1) {
