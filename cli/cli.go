@@ -15,6 +15,7 @@ import (
 	urfave "github.com/urfave/cli/v3"
 
 	"davit/libcontainer"
+	"davit/libcontainer/timings"
 	"davit/nsenter"
 )
 
@@ -24,8 +25,10 @@ const name = "davit"
 type app struct {
 	stdout, stderr io.Writer
 	global         globals
-	log            *slog.Logger   // nil until openLog
-	inherited      int            // descriptors of the caller, from 3 on
+	log            *slog.Logger // nil until openLog
+	inherited      int          // descriptors of the caller, from 3 on
+	timings        timingsTo
+	began          uint64         // when Main was called, in ns of CLOCK_MONOTONIC
 	code           int            // the exit code of a command that didn't fail
 	early          *nsenter.Stage // started before anything else, for a command that can use it, or nil
 }
@@ -37,7 +40,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 { // execve(2) allows it
 		args = []string{name}
 	}
-	a := &app{stdout: stdout, stderr: stderr, inherited: takeDescriptors(), early: nsenter.Early()}
+	a := &app{began: timings.Now(), stdout: stdout, stderr: stderr, inherited: takeDescriptors(), early: nsenter.Early()}
 	if a.early != nil {
 		defer a.early.Close() // again, if it was used
 	}
@@ -92,7 +95,7 @@ func (a *app) runtime() (*libcontainer.Runtime, error) {
 		root = self.stateRoot()
 	}
 	return libcontainer.New(libcontainer.Options{Root: root, Log: a.log, SystemdCgroup: a.global.systemdCgroup,
-		SystemdUser: self.unprivileged(), Rootless: rootless})
+		SystemdUser: self.unprivileged(), Rootless: rootless, Timings: a.recorder()})
 }
 
 // action wraps what a command does: it is called with the log open and between

@@ -26,7 +26,7 @@ davit start web
 
 # With a terminal, whose other end is sent to a socket.
 davit create --bundle /srv/web --console-socket /run/web.sock --pid-file /run/web.pid web`,
-		Flags: createFlags(&opts),
+		Flags: append(createFlags(&opts), a.timingsFlag()),
 		Action: a.action(1, 1, func(args []string) error {
 			rt, err := a.runtime()
 			if err == nil {

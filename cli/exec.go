@@ -63,6 +63,7 @@ davit exec --process process.json --detach --pid-file pid web`,
 			&urfave.IntFlag{Name: "preserve-fds", Usage: "pass `N` more file descriptors on, from 3", Destination: &opts.PreserveFDs, Validator: checkCount},
 			&urfave.StringSliceFlag{Name: "cgroup", Usage: "join the sub-cgroup `[CONTROLLER:]PATH`", Destination: &opts.Cgroups},
 			&urfave.BoolFlag{Name: "ignore-paused", Usage: "run it even while the container is paused", Destination: &opts.IgnorePaused},
+			a.timingsFlag(),
 		},
 		Action: a.action(1, -1, func(args []string) error {
 			opts.Process = func(spec *specs.Spec) (*specs.Process, error) { return f.process(spec, args[1:]) }

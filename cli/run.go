@@ -26,7 +26,7 @@ davit delete web`,
 		Flags: append(createFlags(&opts.CreateOptions),
 			&urfave.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return as soon as the process runs", Destination: &opts.Detach},
 			&urfave.BoolFlag{Name: "keep", Usage: "don't remove the container in the end", Destination: &opts.Keep},
-			&urfave.BoolFlag{Name: "no-subreaper", Usage: "don't adopt the container's orphaned processes", Destination: &opts.NoSubreaper}),
+			&urfave.BoolFlag{Name: "no-subreaper", Usage: "don't adopt the container's orphaned processes", Destination: &opts.NoSubreaper}, a.timingsFlag()),
 		Action: a.action(1, 1, func(args []string) error {
 			rt, err := a.runtime()
 			if err == nil {

@@ -18,6 +18,7 @@ davit start web
 # In two steps, to look at the process before it runs.
 davit exec --create job1 web /bin/job
 davit start web job1`,
+		Flags: []urfave.Flag{a.timingsFlag()},
 		Action: a.action(1, 2, func(args []string) error {
 			rt, err := a.runtime()
 			if err != nil {

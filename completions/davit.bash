@@ -67,10 +67,10 @@ _davit_commands='run create start exec kill pause resume update delete list stat
 
 _davit_flags() {
     case $1 in
-        run) echo '-b --bundle --console-socket --pid-file --pidfd-socket --no-pivot --no-new-keyring --preserve-fds -d --detach --keep --no-subreaper -h --help' ;;
-        create) echo '-b --bundle --console-socket --pid-file --pidfd-socket --no-pivot --no-new-keyring --preserve-fds -h --help' ;;
-        start) echo '-h --help' ;;
-        exec) echo '--console-socket --cwd -e --env -t --tty -u --user -g --additional-gids -p --process -d --detach --create --pid-file --pidfd-socket --process-label --apparmor --no-new-privs -c --cap --preserve-fds --cgroup --ignore-paused -h --help' ;;
+        run) echo '-b --bundle --console-socket --pid-file --pidfd-socket --no-pivot --no-new-keyring --preserve-fds -d --detach --keep --no-subreaper --timings -h --help' ;;
+        create) echo '-b --bundle --console-socket --pid-file --pidfd-socket --no-pivot --no-new-keyring --preserve-fds --timings -h --help' ;;
+        start) echo '--timings -h --help' ;;
+        exec) echo '--console-socket --cwd -e --env -t --tty -u --user -g --additional-gids -p --process -d --detach --create --pid-file --pidfd-socket --process-label --apparmor --no-new-privs -c --cap --preserve-fds --cgroup --ignore-paused --timings -h --help' ;;
         kill) echo '-h --help' ;;
         pause) echo '-h --help' ;;
         resume) echo '-h --help' ;;

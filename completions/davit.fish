@@ -181,6 +181,7 @@ complete -c davit -n "__davit_flags run" -l preserve-fds -x -d 'pass N more file
 complete -c davit -n "__davit_flags run" -l detach -s d -d 'return as soon as the process runs'
 complete -c davit -n "__davit_flags run" -l keep -d 'don\'t remove the container in the end'
 complete -c davit -n "__davit_flags run" -l no-subreaper -d 'don\'t adopt the container\'s orphaned processes'
+complete -c davit -n "__davit_flags run" -l timings -d 'show on stderr where the time goes; --timings=FILE writes it to FILE instead, for trace viewers'
 complete -c davit -n "__davit_flags run" -l help -s h -d 'show help'
 complete -c davit -n "__davit_at run eq 0" -a '(__davit_containers)' -d container
 
@@ -191,9 +192,11 @@ complete -c davit -n "__davit_flags create" -l pidfd-socket -r -F -d 'send a pid
 complete -c davit -n "__davit_flags create" -l no-pivot -d 'move the root instead of pivot_root(2): for a root filesystem on ramfs; less isolated'
 complete -c davit -n "__davit_flags create" -l no-new-keyring -d 'keep the caller\'s session keyring'
 complete -c davit -n "__davit_flags create" -l preserve-fds -x -d 'pass N more file descriptors on, from 3'
+complete -c davit -n "__davit_flags create" -l timings -d 'show on stderr where the time goes; --timings=FILE writes it to FILE instead, for trace viewers'
 complete -c davit -n "__davit_flags create" -l help -s h -d 'show help'
 complete -c davit -n "__davit_at create eq 0" -a '(__davit_containers)' -d container
 
+complete -c davit -n "__davit_flags start" -l timings -d 'show on stderr where the time goes; --timings=FILE writes it to FILE instead, for trace viewers'
 complete -c davit -n "__davit_flags start" -l help -s h -d 'show help'
 complete -c davit -n "__davit_at start eq 0" -a '(__davit_containers)' -d container
 
@@ -215,6 +218,7 @@ complete -c davit -n "__davit_flags exec" -l cap -s c -x -d 'add the CAPABILITY,
 complete -c davit -n "__davit_flags exec" -l preserve-fds -x -d 'pass N more file descriptors on, from 3'
 complete -c davit -n "__davit_flags exec" -l cgroup -x -d 'join the sub-cgroup [CONTROLLER:]PATH'
 complete -c davit -n "__davit_flags exec" -l ignore-paused -d 'run it even while the container is paused'
+complete -c davit -n "__davit_flags exec" -l timings -d 'show on stderr where the time goes; --timings=FILE writes it to FILE instead, for trace viewers'
 complete -c davit -n "__davit_flags exec" -l help -s h -d 'show help'
 complete -c davit -n "__davit_at exec eq 0" -a '(__davit_containers)' -d container
 

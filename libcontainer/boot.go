@@ -59,22 +59,22 @@ func (b *boot) run() error {
 	if err := checkKernel(); err != nil {
 		return err
 	}
-	if err := b.startStage(); err != nil {
+	if err := b.step("start the stage", b.startStage); err != nil {
 		return err
 	}
-	if err := b.load(); err != nil {
+	if err := b.step("load config.json", b.load); err != nil {
 		return err
 	}
 	if err := b.checkTerminal(); err != nil {
 		return err
 	}
-	if err := b.claim(); err != nil {
+	if err := b.step("claim the id", b.claim); err != nil {
 		return err
 	}
 	if err := b.offerNotify(); err != nil {
 		return err
 	}
-	if err := b.compile(); err != nil {
+	if err := b.step("compile the plan", b.compile); err != nil {
 		return err
 	}
 	defer b.ids.close()

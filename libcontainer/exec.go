@@ -121,10 +121,10 @@ func (rt *Runtime) joinBesideInit(c *container, opts *ExecOptions, busy error) (
 }
 
 func (e *join) run() error {
-	if err := e.startStage(); err != nil {
+	if err := e.step("start the stage", e.startStage); err != nil {
 		return err
 	}
-	if err := e.configure(); err != nil {
+	if err := e.step("load the configuration", e.configure); err != nil {
 		return err
 	}
 	if err := e.checkTerminal(); err != nil {
@@ -133,13 +133,14 @@ func (e *join) run() error {
 	if err := e.claim(); err != nil {
 		return err
 	}
-	if err := e.compile(); err != nil {
+	if err := e.step("compile the plan", e.compile); err != nil {
 		return err
 	}
 	if err := e.execute(e); err != nil {
 		return err
 	}
 	if e.parked != nil {
+		e.rt.opts.Timings.Finish()
 		return nil
 	}
 	return e.execed()

@@ -34,6 +34,8 @@ type launch struct {
 	stage    *nsenter.Stage // once started
 	cgroup   cgroups.Manager
 	plan     *plan.Plan
+	program  nsenter.Program // the process phase, once sent
+	times    nsenter.Times   // when the stage did what, if that is asked for
 
 	pid      int            // the process, our child; 0 before the clone
 	master   *os.File       // of its terminal
@@ -89,10 +91,13 @@ func (l *launch) started() error {
 
 // execute sends the plan and does davit's part while the stage does its own, until only the exec is left.
 func (l *launch) execute(s steps) error {
-	if err := l.started(); err != nil {
+	if err := l.step("wait for the stage", l.started); err != nil {
 		return err
 	}
-	if err := l.send(s); err != nil {
+	if l.rt.opts.Timings != nil {
+		l.stage.Time()
+	}
+	if err := l.step("send the plan", func() error { return l.send(s) }); err != nil {
 		return err
 	}
 	if err := l.converse(s); err != nil {
@@ -149,18 +154,21 @@ func (l *launch) converse(s steps) error {
 		switch r := report.(type) {
 		case nsenter.Cloned:
 			l.pid = r.PID
-			if err = s.cloned(); err == nil {
-				err = l.compileSeccomp()
+			if err = l.step("cgroups, mappings, state", s.cloned); err == nil {
+				err = l.step("compile seccomp", l.compileSeccomp)
 			}
 		case nsenter.File:
 			err = l.received(r)
 		case nsenter.Waiting:
-			if err = s.waiting(r.Token); err == nil {
+			if err = l.step("run hooks", func() error { return s.waiting(r.Token) }); err == nil {
 				err = l.stage.Release(r.Token)
 			}
 		case nsenter.Listener:
 			err = l.handOver(r.Fd)
+		case nsenter.Times:
+			l.times = append(l.times, r...)
 		case nsenter.Ready:
+			l.recordStage()
 			return l.ready()
 		}
 		if err == nil {
@@ -277,6 +285,7 @@ func (l *launch) sendProcess() error {
 	if err != nil {
 		return err
 	}
+	l.program = program
 	for _, w := range l.plan.Warnings {
 		l.rt.log.Warn(w.String())
 	}
@@ -336,6 +345,7 @@ func (l *launch) execed() error {
 	if _, err := l.stage.Receive(); err != io.EOF {
 		return explainStart(l.impatient(err), l.arg0())
 	}
+	l.recordExec()
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"davit/libcontainer/intelrdt"
 	"davit/libcontainer/state"
+	"davit/libcontainer/timings"
 	"davit/nsenter"
 )
 
@@ -32,11 +33,12 @@ type Runtime struct {
 
 // Options of a [Runtime].
 type Options struct {
-	Root          string       // the state directory; made when the first container is
-	Log           *slog.Logger // nil discards
-	SystemdCgroup bool         // cgroups of new containers are made by systemd
-	SystemdUser   bool         // by the user's manager, not the system's
-	Rootless      bool         // a lack of permission to make cgroups is not an error
+	Root          string            // the state directory; made when the first container is
+	Log           *slog.Logger      // nil discards
+	SystemdCgroup bool              // cgroups of new containers are made by systemd
+	SystemdUser   bool              // by the user's manager, not the system's
+	Timings       *timings.Recorder // records how long the launch of a process takes, or nil
+	Rootless      bool              // a lack of permission to make cgroups is not an error
 
 	// Resctrl is where classes of linux.intelRdt are made. By default it is looked
 	// up in the table of mounts, when a container needs it.

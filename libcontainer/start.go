@@ -26,6 +26,7 @@ func (rt *Runtime) Create(id string, opts *CreateOptions) error {
 		return err
 	}
 	b.release()
+	rt.opts.Timings.Finish()
 	return nil
 }
 
@@ -77,7 +78,9 @@ func (rt *Runtime) Start(id, notifySocket string) error {
 	if proxy != nil {
 		defer proxy.Close()
 	}
-	if err := c.unpark(); err != nil {
+	err = rt.opts.Timings.Do("wake the process, until its exec", c.unpark)
+	rt.opts.Timings.Finish()
+	if err != nil {
 		return err
 	}
 	if err := poststart(spec, c.record); err != nil {

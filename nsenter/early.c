@@ -33,6 +33,7 @@ int clone(int (*)(void *), void *, int, void *, ...);
 int __real_main(int argc, char **argv, char **envp) __attribute__((weak));
 int __wrap_main(int argc, char **argv, char **envp);
 
+u64 davit_began;                  /* when main was called, in ns of CLOCK_MONOTONIC */
 int davit_stage_pid;              /* 0: none was started */
 int davit_stage_sock = -1;
 long davit_timer_slack = -1;      /* of the caller, in ns; -1: it was left alone */
@@ -207,7 +208,12 @@ static int one_processor(int argc, char **argv, char **out)
 int __wrap_main(int argc, char **argv, char **envp)
 {
 	static char *copy[ENTRIES_MAX];
+	struct {
+		i64 sec, nsec;
+	} now;
 
+	sys(clock_gettime, 1 /* CLOCK_MONOTONIC */, &now);
+	davit_began = (u64)now.sec * 1000000000 + (u64)now.nsec;
 	if (wants_stage(argv, envp))
 		start_stage();
 	davit_timer_slack = sys(prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);

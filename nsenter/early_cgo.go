@@ -3,6 +3,7 @@
 package nsenter
 
 /*
+extern unsigned long long davit_began;
 extern int davit_stage_pid, davit_stage_sock, davit_gomaxprocs_set;
 extern long davit_timer_slack;
 extern const char *davit_gomaxprocs;
@@ -36,6 +37,10 @@ func Early() *Stage {
 	C.davit_stage_pid = 0
 	return s
 }
+
+// Began is when davit's main function was called, before the Go runtime
+// started, in ns of CLOCK_MONOTONIC; 0 in a program that isn't davit.
+func Began() uint64 { return uint64(C.davit_began) }
 
 // CallersTimers gives the calling thread the timer slack of davit's caller
 // (PR_SET_TIMERSLACK(2const)): a process that is started from it inherits that,

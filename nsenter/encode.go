@@ -9,10 +9,11 @@ import (
 // The wire format, which stage/stage.h declares for the stage: a header, fixed-size
 // instructions, a pool of strings. Numbers are in the machine's byte order.
 const (
-	planMagic  = "davitpln"
-	headerSize = 32
-	instrSize  = 8 + 8*maxArgs
-	planMax    = 64 << 20
+	planMagic   = "davitpln"
+	headerSize  = 32
+	headerTimed = 28 // where the header says whether the stage is to tell times
+	instrSize   = 8 + 8*maxArgs
+	planMax     = 64 << 20
 )
 
 type encoder struct {

@@ -77,7 +77,7 @@ const (
 )
 
 // isaVersion is a digest of the instruction set: a stage built from another one refuses the plan.
-const isaVersion = 0x593eb6f0
+const isaVersion = 0xd22c70ce
 
 // Token names something that the stage waits for davit to do.
 type Token uint32
@@ -142,6 +142,7 @@ const (
 	reportReady
 	reportFailed
 	reportExecFailed
+	reportTimes
 )
 
 func (v reportType) String() string {
@@ -162,6 +163,8 @@ func (v reportType) String() string {
 		return "failed"
 	case reportExecFailed:
 		return "exec-failed"
+	case reportTimes:
+		return "times"
 	}
 	return "unknown"
 }

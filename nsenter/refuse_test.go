@@ -94,7 +94,7 @@ func TestDamagedPlan(t *testing.T) {
 		"more instructions":    {u32(16, 1<<31), unix.EINVAL},
 		"pool elsewhere":       {u32(20, 40), unix.EINVAL},
 		"pool too long":        {u32(24, uint32(pool)+1), unix.EINVAL},
-		"reserved":             {u32(28, 1), unix.EINVAL},
+		"timed or not":         {u32(28, 2), unix.EINVAL},
 		"cut off":              {func(b []byte) []byte { return b[:len(b)-1] }, unix.EINVAL},
 		"header only":          {func(b []byte) []byte { return b[:32] }, unix.EINVAL},
 		"half a header":        {func(b []byte) []byte { return b[:16] }, unix.EINVAL},

@@ -1,6 +1,7 @@
 package nsenter
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ type Stage struct {
 	sock     int
 	programs []Program // the one being executed and those behind it
 	clone    int       // index of the Clone that the stage hasn't reported yet, -1 for none
+	timed    bool
 	early    []message // what the clone said before its parent reported it
 }
 
@@ -85,6 +87,9 @@ func (s *Stage) Send(p Program, fds []int) error {
 	if err != nil {
 		return err
 	}
+	if s.timed {
+		binary.NativeEndian.PutUint32(data[headerTimed:], 1)
+	}
 	plan, err := sealed("davit-plan", data, false)
 	if err != nil {
 		return err
@@ -96,6 +101,10 @@ func (s *Stage) Send(p Program, fds []int) error {
 	s.programs = append(s.programs, p)
 	return s.send(messagePlan, 0, append([]int{plan}, fds...))
 }
+
+// Time makes the stage tell when each instruction of the programs that are sent
+// from now on ended, see [Times].
+func (s *Stage) Time() { s.timed = true }
 
 // Release tells the stage that davit has done its part named t.
 func (s *Stage) Release(t Token) error { return s.send(messageToken, uint32(t), nil) }
@@ -141,7 +150,7 @@ func bytesOf[T any](v *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
 }
 
-// Report is what a stage says; one of [Cloned], [File], [Waiting], [PhaseDone], [Listener], [Ready].
+// Report is what a stage says; one of [Cloned], [File], [Waiting], [PhaseDone], [Listener], [Times], [Ready].
 type Report any
 
 // Cloned tells that the container's process exists. It is a child of the caller.
@@ -163,6 +172,11 @@ type PhaseDone struct{}
 
 // Listener tells the number of the seccomp listener in the container's process.
 type Listener struct{ Fd int }
+
+// Times tells when things happened, in ns of CLOCK_MONOTONIC: for each program
+// when the stage had it, and then when each of its instructions ended. It comes
+// before [Ready], in parts.
+type Times []uint64
 
 // Ready tells that the next step is the exec.
 type Ready struct{}
@@ -305,10 +319,24 @@ func (s *Stage) report(m message) (Report, error) {
 		return PhaseDone{}, nil
 	case reportListener:
 		return Listener{Fd: int(r.Value)}, nil
+	case reportTimes:
+		return decodeTimes(m.data, int(r.Value))
 	case reportReady:
 		return Ready{}, nil
 	}
 	return nil, fmt.Errorf("the stage reports something unknown (%d)", r.Type)
+}
+
+func decodeTimes(data []byte, n int) (Report, error) {
+	data = data[reportHead:]
+	if n < 0 || len(data) != 8*n {
+		return nil, fmt.Errorf("the stage reports %d times in %d bytes", n, len(data))
+	}
+	times := make(Times, n)
+	for i := range times {
+		times[i] = binary.NativeEndian.Uint64(data[8*i:])
+	}
+	return times, nil
 }
 
 // PID is the process that enters; once it has cloned the container's, it ends.

@@ -202,4 +202,4 @@ var Tokens = []string{"Mapped", "CgroupJoined", "HooksRun", "Start", "DevicesMov
 var Files = []string{"PtyMaster", "Passwd", "Group"}
 
 // Reports are the kinds of message from the stage.
-var Reports = []string{"Cloned", "File", "Waiting", "PhaseDone", "Listener", "Ready", "Failed", "ExecFailed"}
+var Reports = []string{"Cloned", "File", "Waiting", "PhaseDone", "Listener", "Ready", "Failed", "ExecFailed", "Times"}

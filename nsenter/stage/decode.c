@@ -82,7 +82,7 @@ int decode(const void *data, u64 len, u64 slots, struct plan *out)
 	if (h->version != ISA_VERSION)
 		return -EPROTO;
 	end = sizeof(*h) + (u64)h->insns * sizeof(*insn);
-	if (h->zero || h->insns == 0 || end > len || h->pool_off != end)
+	if (h->timed > 1 || h->insns == 0 || end > len || h->pool_off != end)
 		return -EINVAL;
 	if (h->pool_len == 0 || h->pool_len != len - end)
 		return -EINVAL;
@@ -96,5 +96,6 @@ int decode(const void *data, u64 len, u64 slots, struct plan *out)
 	out->insn = insn;
 	out->insns = h->insns;
 	out->pool = pool;
+	out->timed = (int)h->timed;
 	return 0;
 }

@@ -157,7 +157,10 @@ static void execute(struct stage *s)
 	case OP_SECCOMP: do_seccomp(s); return;
 	case OP_CLOSE_FROM: do_close_from(s); return;
 	case OP_LOOK_UP: do_look_up(s); return;
-	case OP_REPORT_READY: report(s, REPORT_READY, 0); return;
+	case OP_REPORT_READY:
+		send_times(s);
+		report(s, REPORT_READY, 0);
+		return;
 	case OP_PARK: do_park(s); return;
 	case OP_LET_GO: do_let_go(s); return;
 	case OP_EXEC: do_exec(s);
@@ -216,8 +219,10 @@ __attribute__((noreturn, used)) void start(long *stack)
 	/* Otherwise it goes by the number of its memfd. */
 	sys(prctl, PR_SET_NAME, "davit-stage", 0, 0, 0);
 	take_plan(&s);
-	for (s.at = 0; s.at < s.plan.insns; s.at++)
+	for (s.at = 0; s.at < s.plan.insns; s.at++) {
 		execute(&s);
+		note_time(&s);
+	}
 	s.at = s.plan.insns - 1;
 	fail(&s, "the plan ends without exec", -EINVAL);
 }

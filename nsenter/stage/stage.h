@@ -17,7 +17,7 @@ struct plan_header {
 	u32 insns;    /* number of instructions, directly behind the header */
 	u32 pool_off; /* the string pool: begins and ends with a NUL, starts on 8 bytes */
 	u32 pool_len;
-	u32 zero;
+	u32 timed;    /* 1: tell when each instruction ended */
 };
 
 struct insn {
@@ -28,6 +28,7 @@ struct insn {
 
 #define PLAN_MAGIC "davitpln"
 #define PLAN_MAX (64u << 20)
+#define TIMES_MAX 4096
 #define NO_SLOT ((u64)-1)
 #define NO_INSN ((u32)-1) /* what is reported is about no instruction */
 
@@ -35,6 +36,7 @@ struct plan {
 	const struct insn *insn;
 	u32 insns;
 	const char *pool;
+	int timed;
 };
 
 /* decode checks a plan of len bytes once, completely, for a stage with so many slots; afterwards every operand can be used as it is. */
@@ -55,6 +57,8 @@ struct stage {
 	u32 slots;
 	int in_cwd;          /* the working directory is set and verified */
 	u32 umask;           /* of davit's caller */
+	u32 times;
+	u64 time[TIMES_MAX];         /* of CLOCK_MONOTONIC in ns: when each plan was there, and when each of its instructions ended */
 	char detail[DETAIL_SIZE];    /* what the kernel or the stage says about the failure at hand */
 };
 
@@ -66,6 +70,16 @@ struct report {
 	i32 value;
 	char call[CALL_SIZE];
 	char detail[DETAIL_SIZE];
+};
+
+/* A timed plan's times, value of them, in as many of these as it takes. */
+#define TIMES_IN_REPORT 256
+struct times_report {
+	u32 type;
+	u32 index;
+	i32 err;
+	i32 value;
+	u64 time[TIMES_IN_REPORT];
 };
 
 /* On a failed execve: errno, the path tried and the first bytes of that file, so that davit can say what is wrong with it. */
@@ -118,6 +132,8 @@ void send_fd(struct stage *s, u32 kind, int fd);
 void fail(struct stage *s, const char *call, long err) __attribute__((noreturn));
 void check(struct stage *s, const char *call, long ret);
 void take_plan(struct stage *s);
+void note_time(struct stage *s);
+void send_times(struct stage *s);
 void wait_token(struct stage *s, u32 token);
 void *map_memory(struct stage *s, u64 size);
 void quit(int code) __attribute__((noreturn));

@@ -169,9 +169,36 @@ void take_plan(struct stage *s)
 	check(s, "decode plan", decode((void *)base, (u64)size, s->slots + count - 1, &s->plan));
 	for (u32 i = 1; i < count; i++)
 		s->slot[s->slots++] = fds[i];
+	note_time(s);
 }
 
 /* By read(2): a filter that is loaded already lets that pass sooner than recvmsg(2). */
+void note_time(struct stage *s)
+{
+	struct {
+		i64 sec, nsec;
+	} now;
+
+	if (!s->plan.timed || s->times == TIMES_MAX)
+		return;
+	sys(clock_gettime, 1 /* CLOCK_MONOTONIC */, &now);
+	s->time[s->times++] = (u64)now.sec * 1000000000 + (u64)now.nsec;
+}
+
+void send_times(struct stage *s)
+{
+	struct times_report r = { .type = REPORT_TIMES, .index = s->at };
+
+	for (u32 i = 0; i < s->times; i += (u32)r.value) {
+		r.value = s->times - i < TIMES_IN_REPORT ? (i32)(s->times - i) : TIMES_IN_REPORT;
+		for (i32 k = 0; k < r.value; k++)
+			r.time[k] = s->time[i + (u32)k];
+		send_report(s, &r, offsetof(struct times_report, time) + (size_t)r.value * sizeof(u64), -1);
+	}
+	s->times = 0;
+	s->plan.timed = 0; /* what comes next is the process's own time */
+}
+
 void wait_token(struct stage *s, u32 token)
 {
 	if (token > 31)

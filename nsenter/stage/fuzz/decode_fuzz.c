@@ -130,7 +130,7 @@ static void repair(struct input *in)
 	memcpy(h->magic, PLAN_MAGIC, sizeof(h->magic));
 	h->version = ISA_VERSION;
 	h->size = (u32)in->len;
-	h->zero = 0;
+	h->timed = 0;
 	if (h->insns == 0 || h->insns > room / sizeof(struct insn))
 		h->insns = 1 + (u32)below(room / sizeof(struct insn));
 	end = sizeof(*h) + h->insns * sizeof(struct insn);

@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+
+	urfave "github.com/urfave/cli/v3"
+
+	"davit/libcontainer/timings"
+	"davit/nsenter"
+)
+
+// timingsTo is the value of --timings: "" for none, "true" for a waterfall on
+// stderr, otherwise the file that the trace is written to.
+type timingsTo string
+
+func (t *timingsTo) Set(s string) error { *t = timingsTo(s); return nil }
+func (t *timingsTo) String() string     { return string(*t) }
+func (t *timingsTo) Get() any           { return string(*t) }
+func (t *timingsTo) IsBoolFlag() bool   { return true }
+
+func (a *app) timingsFlag() urfave.Flag {
+	a.timings = timingsTo(os.Getenv("DAVIT_TIMINGS"))
+	return &urfave.GenericFlag{Name: "timings", Usage: "show on stderr where the time goes; --timings=FILE writes it to FILE instead, for trace viewers", Value: &a.timings}
+}
+
+// recorder is what the launch of a process is recorded with, or nil.
+func (a *app) recorder() *timings.Recorder {
+	switch a.timings {
+	case "", "0", "false":
+		return nil
+	}
+	r := &timings.Recorder{}
+	r.Add(timings.Span{Track: timings.Runtime, Name: "start the Go runtime", Begin: nsenter.Began(), End: a.began})
+	r.Add(timings.Span{Track: timings.Runtime, Name: "read the command line", Begin: a.began, End: timings.Now()})
+	r.Launched = func() {
+		if err := a.showTimings(r); err != nil {
+			a.log.Warn(fmt.Sprintf("--timings: %s", err))
+		}
+	}
+	return r
+}
+
+func (a *app) showTimings(r *timings.Recorder) error {
+	if a.timings == "true" || a.timings == "1" {
+		return r.Waterfall(a.stderr)
+	}
+	f, err := os.Create(string(a.timings))
+	if err != nil {
+		return err
+	}
+	if err := r.Trace(f); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
