@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"davit/apparmor"
 	"davit/nsenter"
 )
 
@@ -28,8 +27,8 @@ func explainStart(err error, arg0 string) error {
 		if _, ok := in.Instr.Op.(nsenter.LookUp); ok {
 			return &StartError{Arg0: arg0, Errno: in.Errno}
 		}
-		if op, ok := in.Instr.Op.(nsenter.Label); ok && op.File == apparmorExec && in.Errno == unix.EACCES {
-			return apparmor.Refused(op.Value)
+		if refused := explainLabel(in); refused != nil {
+			return refused
 		}
 	}
 	return err

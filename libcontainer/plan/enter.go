@@ -217,15 +217,21 @@ func (c *compiler) clone() {
 	c.add(field, op)
 }
 
+// keyring compiles the session keyring, which is labelled as the process is.
+func (c *compiler) keyring() {
+	if c.in.NoNewKeyring {
+		return
+	}
+	k, field := nsenter.Keyring{Name: "_ses." + c.in.ID}, ""
+	if p := c.spec.Process; p != nil && p.SelinuxLabel != "" && c.in.Facts.SELinux {
+		k.Label, field = p.SelinuxLabel, "process.selinuxLabel"
+	}
+	c.add(field, k)
+}
+
 // identity compiles what the new namespaces are called and set to.
 func (c *compiler) identity() error {
-	if !c.in.NoNewKeyring {
-		k := nsenter.Keyring{Name: "_ses." + c.in.ID}
-		if c.spec.Process != nil && c.in.Facts.SELinux {
-			k.Label = c.spec.Process.SelinuxLabel
-		}
-		c.add("", k)
-	}
+	c.keyring()
 	if c.ns.made(unix.CLONE_NEWNET) {
 		c.add(c.ns.field(unix.CLONE_NEWNET), nsenter.Loopback{})
 	}

@@ -64,13 +64,7 @@ func CompileExec(in *Input) (*Plan, error) {
 		c.add("root.path", nsenter.Rootfs{Path: in.Rootfs})
 		c.add("root.path", nsenter.Chroot{})
 	}
-	if !in.NoNewKeyring {
-		k := nsenter.Keyring{Name: "_ses." + in.ID}
-		if in.Facts.SELinux {
-			k.Label = p.SelinuxLabel
-		}
-		c.add("", k)
-	}
+	c.keyring()
 	if p.Terminal {
 		op := nsenter.Pty{UID: uint64(p.User.UID)}
 		if p.ConsoleSize != nil {
