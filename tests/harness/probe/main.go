@@ -115,6 +115,10 @@ func keyring() {
 	}
 	text, err := unix.KeyctlString(unix.KEYCTL_DESCRIBE, id)
 	fmt.Println(text, err)
+	// Under SELinux, or another module that labels keys.
+	if label, err := unix.KeyctlString(unix.KEYCTL_GET_SECURITY, id); err == nil && label != "" {
+		fmt.Println("label", label)
+	}
 }
 
 func groups() {
