@@ -191,3 +191,50 @@ func TestNoCgroup(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCompleteMemory: what an update of one leaves of the sum of memory and swap, and of
+// the limit, in a directory that looks like the unified hierarchy's.
+func TestCompleteMemory(t *testing.T) {
+	for _, c := range []struct{ max, swap, asked, want, fails string }{
+		{"100", "50", `{"limit":120}`, `{"limit":120,"swap":150}`, ""},
+		{"100", "50", `{"limit":150}`, `{"limit":150,"swap":150}`, ""},
+		{"100", "50", `{"limit":151}`, "", "linux.resources.memory.limit: 151 is more than memory and swap together may be, 150"},
+		{"100", "50", `{"limit":151,"swap":200}`, `{"limit":151,"swap":200}`, ""},
+		{"100", "50", `{"limit":-1}`, `{"limit":-1}`, ""},
+		{"100", "50", `{"limit":120,"swap":-1}`, `{"limit":120,"swap":-1}`, ""},
+		{"100", "50", `{"reservation":10}`, `{"reservation":10}`, ""},
+		{"100", "0", `{"limit":120}`, `{"limit":120}`, ""},
+		{"100", "max", `{"limit":120}`, `{"limit":120}`, ""},
+		{"100", "", `{"limit":120}`, `{"limit":120}`, ""},
+		{"max", "50", `{"limit":120}`, `{"limit":120}`, ""},
+		{"100", "50", `{"swap":130}`, `{"limit":100,"swap":130}`, ""},
+		{"max", "max", `{"swap":130}`, `{"swap":130}`, ""},
+		{"", "", `{"swap":130}`, `{"swap":130}`, ""},
+	} {
+		dir := t.TempDir()
+		for name, value := range map[string]string{"memory.max": c.max, "memory.swap.max": c.swap} {
+			if value == "" {
+				continue
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(value+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := &manager{groups: []*group{{mount: filepath.Dir(dir), dir: dir, unified: true, fd: -1}}}
+		full, err := m.complete(resources(t, `{"memory":`+c.asked+`}`))
+		m.Close()
+		if c.fails != "" {
+			if err == nil || !strings.HasPrefix(err.Error(), c.fails) {
+				t.Errorf("%+v: %v", c, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		if got, err := json.Marshal(full.Memory); err != nil || string(got) != c.want {
+			t.Errorf("%+v: %s, %v", c, got, err)
+		}
+	}
+}
