@@ -96,23 +96,29 @@ func (c *compiler) bind(field string, m *specs.Mount, o *mountOptions, ids *IDMa
 		Target: target(m), Source: source, Fd: nsenter.None, Recursive: boolean(o.recursive),
 		RSet: o.tree.set, RClear: o.tree.clear, Propagation: o.propagation, NoSymlinks: kernelDirectory(m),
 	}
-	if ids != nil || c.plan.userns && c.in.Facts.EUID == 0 && !c.in.Facts.ForeignMounts {
-		// The way to the source may be closed to the container's root, who isn't
-		// the caller any more; and to map ids takes the caller's privileges.
+	if ids != nil || c.clones() {
 		clone := FileRef{Kind: MountClone, Path: source, Recursive: o.recursive, IDs: ids, MapTree: o.idmapTree, Spread: c.spread(), Field: field}
 		if clone.Spread == 0 && c.plan.userns {
 			clone.Spread = unix.MS_SLAVE | msRec // as the kernel does where a mount namespace gets another owner
 		}
 		op.Fd = c.file(clone)
-		if ids != nil {
-			op.Source = "" // the stage's own clone would have its ids as they are
-		}
+	}
+	if ids != nil {
+		op.Source = "" // the stage's own clone would have its ids as they are
 	}
 	if o.own != o.tree {
 		op.Set, op.Clear = o.own.set, o.own.clear
 	}
 	c.add(field, op)
 	return nil
+}
+
+// clones tells whether davit clones what is to be bound, beside the stage: the
+// way to a source may be closed to the container's root, who isn't the caller
+// any more. There is room for so many; what comes behind has to be open to it.
+func (c *compiler) clones() bool {
+	const others = 16 // that come later, such as the exec FIFO
+	return c.plan.userns && c.in.Facts.EUID == 0 && !c.in.Facts.ForeignMounts && len(c.plan.Files) < nsenter.MaxSlots-others
 }
 
 // kernelDirectory tells (1) whether a mount belongs on /proc or /sys: were that

@@ -285,3 +285,18 @@ func TestLockedFlagsInUserNamespace(t *testing.T) {
 		}
 	}
 }
+
+// A user namespace's container can have any number of volumes.
+func TestManyBindsInUserNamespace(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t, harness.UserNamespace(100000, 65536), harness.WithoutMount("/sys/fs/cgroup"))
+	must(t, os.Chown(s.Rootfs, 100000, 100000))
+	file := filepath.Join(s.Dir, "file")
+	writeFile(t, file, "x")
+	for i := range 300 {
+		s.Edit(harness.Mount(specs.Mount{Destination: "/v/" + strconv.Itoa(i), Source: file, Options: []string{"bind", "ro"}}))
+	}
+	if out := s.Sh("cat /v/* | wc -c"); out != "300\n" {
+		t.Errorf("got %q", out)
+	}
+}
