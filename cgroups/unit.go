@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -214,6 +216,9 @@ func (m *unitManager) Set(res *specs.LinuxResources) error {
 
 // announce tells systemd of changes, as far as it keeps what changes.
 func (m *unitManager) announce(changes, devices []Write) error {
+	if len(changes) == 0 && len(devices) == 0 {
+		return nil
+	}
 	properties, err := m.derived(changes, m.bandwidth())
 	if err == nil && len(devices) > 0 {
 		var more []systemd.Property
@@ -249,10 +254,33 @@ func (m *unitManager) Destroy() error {
 	if err := m.manager.Destroy(); err != nil {
 		return errors.Join(stop, err)
 	}
+	m.removeSlices()
 	if stop != nil { // its cgroup is gone, and so will it be
 		m.warn([]Warning{{Field: "linux.cgroupsPath", Text: stop.Error()}})
 	}
 	return nil
+}
+
+// removeSlices removes the slices' directories from those hierarchies in which systemd makes
+// none, once they are empty.
+func (m *unitManager) removeSlices() {
+	for _, g := range m.groups {
+		if g.unified || slices.ContainsFunc(g.controllers, isSystemds) {
+			continue
+		}
+		for dir := path.Dir(g.dir); strings.HasSuffix(dir, ".slice") && unix.Rmdir(dir) == nil; {
+			dir = path.Dir(dir)
+		}
+	}
+}
+
+// isSystemds tells a version 1 hierarchy in which systemd makes its units' cgroups.
+func isSystemds(controller string) bool {
+	switch controller {
+	case "name=systemd", "cpu", "cpuacct", "blkio", "memory", "devices", "pids":
+		return true
+	}
+	return false
 }
 
 // awaitEmpty returns when no process is in the cgroups any more.

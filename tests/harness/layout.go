@@ -39,6 +39,9 @@ func CurrentLayout() (Layout, error) {
 	return V1, nil
 }
 
+// InOtherLayout tells whether this is a process that InLayout has started.
+func InOtherLayout() bool { return os.Getenv(envLayout) != "" }
+
 // InLayout runs the tests that match pattern once more, in a process whose
 // private mount namespace shows another layout. The host's hierarchies are the
 // same and stay as they are.

@@ -73,6 +73,11 @@ var files = map[string]string{
 
 // apply writes properties as systemd does: what isn't set has its default.
 func (d *Double) apply(u *unit) error {
+	for _, h := range d.hierarchies {
+		if err := applyDevices(h+u.group, u); err != nil {
+			return err
+		}
+	}
 	for file, property := range files {
 		value, set := u.properties[property].(uint64)
 		text := "max"
@@ -96,6 +101,53 @@ func (d *Double) apply(u *unit) error {
 			if err != nil && set {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// applyDevices writes a version 1 list anew, which by default allows everything.
+func applyDevices(dir string, u *unit) error {
+	if _, err := os.Stat(dir + "/devices.deny"); err != nil {
+		return nil
+	}
+	if policy := u.properties["DevicePolicy"]; policy == nil || policy == "auto" {
+		return os.WriteFile(dir+"/devices.allow", []byte("a"), 0)
+	}
+	lines := []string{}
+	drivers, err := os.ReadFile("/proc/devices")
+	if err != nil {
+		return err
+	}
+	list, _ := u.properties["DeviceAllow"].([]any)
+	for _, d := range list {
+		d := d.([]any)
+		name, access := d[0].(string), d[1].(string)
+		kind := "c"
+		if strings.HasPrefix(name, "block-") || strings.HasPrefix(name, "/dev/block/") {
+			kind = "b"
+		}
+		number := path.Base(name)
+		switch {
+		case name == "char-*" || name == "block-*":
+			number = "*:*"
+		case name[0] != '/':
+			_, driver, _ := strings.Cut(name, "-")
+			number = ""
+			for line := range strings.Lines(string(drivers)) {
+				if f := strings.Fields(line); len(f) == 2 && f[1] == driver {
+					number = f[0] + ":*"
+				}
+			}
+		}
+		lines = append(lines, kind+" "+number+" "+access)
+	}
+	if err := os.WriteFile(dir+"/devices.deny", []byte("a"), 0); err != nil {
+		return err
+	}
+	for _, l := range lines {
+		if err := os.WriteFile(dir+"/devices.allow", []byte(l), 0); err != nil {
+			return fmt.Errorf("%s: %w", l, err)
 		}
 	}
 	return nil

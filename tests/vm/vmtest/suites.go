@@ -32,6 +32,7 @@ var machines = [...]kind{
 		{name: "security", dir: "tests/security", minutes: 10},
 		{name: "integration", dir: "tests/integration", skip: crashes, minutes: 15},
 		{name: "process", dir: "tests/process", minutes: 15},
+		{name: "systemd", dir: "tests/systemd", minutes: 10},
 	}},
 	{"selinux", "selinux", []suite{
 		{name: "vm", dir: "tests/vm", run: "SELinux", minutes: 10},
