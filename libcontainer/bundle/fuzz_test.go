@@ -65,6 +65,19 @@ func FuzzParseProcess(f *testing.F) {
 	})
 }
 
+// FuzzParseResources is FuzzParse for what an update reads.
+func FuzzParseResources(f *testing.F) {
+	for _, text := range []string{`{"memory":{"limit":1,"swap":-1,"checkBeforeUpdate":true},"cpu":{"quota":-1,"period":100000,"cpus":"0-3,"},"pids":{"limit":0}}`,
+		`{"devices":[{"allow":true,"type":"c","major":1,"minor":-1,"access":"rwm"}],"unified":{"a.b":"c\n"},"rdma":{"x":{}},"hugepageLimits":[{"pageSize":"2MB","limit":1}]}`,
+		`{"blockIO":{"weight":10,"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":1}]},"network":{"priorities":[{"name":"e\u0000"}]}}`, ``, `null`, `[]`, "{}\xff"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		_, err := ParseResources(raw)
+		findings(t, err)
+	})
+}
+
 func findings(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {

@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"davit/libcontainer/bundle"
+	"davit/libcontainer/landlock"
 	"davit/nsenter"
 )
 
@@ -53,6 +55,10 @@ func compileAny(t *testing.T, spec *specs.Spec, host uint8) {
 	in.Facts = [...]func() Facts{rootFacts, hybridFacts, v1Facts, rootlessFacts}[host&3]()
 	in.Facts.InUserNS, in.Facts.SELinux = host&4 != 0, host&8 != 0
 	in.NoPivot, in.Park = host&16 != 0, host&32 != 0
+	if host&3 == 1 {
+		in.Facts.LandlockABI = int(host>>3) & 7
+		spec.Annotations = map[string]string{landlock.Annotation: fmt.Sprintf(landlockText, [...]string{"strict", "best-effort"}[host>>2&1])}
+	}
 	if host&64 != 0 {
 		in.Facts.Cgroups, in.Facts.CgroupPaths, in.Facts.IntoCgroup = nil, nil, false
 	}

@@ -85,11 +85,12 @@ func goldens() []golden {
 	}
 }
 
-// landlockPolicy is an annotation with rights of several versions of Landlock.
+// landlockText is a policy with rights of several versions of Landlock, but for its mode.
+const landlockText = `{"mode": %q, "handledAccessFS": ["all"], "handledAccessNet": ["connect_tcp"], "scoped": ["signal"], "rules": [` +
+	`{"paths": ["/", "/etc/passwd"], "access": ["read_file", "read_dir", "execute"]}, {"paths": ["/tmp"], "access": ["all"]}, {"ports": [443], "access": ["connect_tcp"]}]}`
+
 func landlockPolicy(mode string) string {
-	policy := `{"mode": "` + mode + `", "handledAccessFS": ["all"], "handledAccessNet": ["connect_tcp"], "scoped": ["signal"], "rules": [` +
-		`{"paths": ["/", "/etc/passwd"], "access": ["read_file", "read_dir", "execute"]}, {"paths": ["/tmp"], "access": ["all"]}, {"ports": [443], "access": ["connect_tcp"]}]}`
-	return `"annotations": {"run.davit.landlock": ` + strconv.Quote(policy) + `}`
+	return `"annotations": {"run.davit.landlock": ` + strconv.Quote(fmt.Sprintf(landlockText, mode)) + `}`
 }
 
 func landlockABI(abi int) func(*Input) {
