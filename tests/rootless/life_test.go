@@ -139,6 +139,13 @@ func TestUsers(t *testing.T) {
 	s.Run().Fails("process.user.gid", "1000")
 	s = hand.sandbox(t, harness.User(0, 0, 7))
 	s.Run().Fails("process.user.additionalGids")
+
+	s = hand.sandbox(t, harness.Args("/bin/sleep", "1000"))
+	s.Create().Succeeds()
+	defer s.Delete()
+	s.Davit("start", s.ID).Succeeds()
+	s.Davit("exec", "--user", "1000:1000", s.ID, "/bin/true").FailsWith(255, "process.user", "1000:1000", "linux.uidMappings")
+	s.Davit("exec", "--additional-gids", "7", s.ID, "/bin/true").FailsWith(255, "process.user", "groups")
 }
 
 // processes is what ps tells.

@@ -16,6 +16,7 @@ type nest struct {
 	*harness.Sandbox
 	user []string // flags of exec that say who runs davit inside
 	root string   // davit's --root inside
+	box  string   // the inner container's id
 }
 
 // engine is what an engine in a container is given: all that its user namespace can give, nothing masked, its cgroup writable.
@@ -40,7 +41,7 @@ func newNest(t *testing.T, s *harness.Sandbox, inner *specs.Spec) *nest {
 	t.Helper()
 	must(t, copyFile(harness.Binary(t), s.Path("davit")))
 	harness.CopyRootfs(t, s.Path("inner/rootfs"))
-	n := &nest{Sandbox: s, root: "/run/state"}
+	n := &nest{Sandbox: s, root: "/run/state", box: "box-in-" + s.ID}
 	n.write(inner)
 	s.Create().Succeeds()
 	t.Cleanup(s.Delete)
@@ -76,24 +77,24 @@ func innerSpec(edits ...harness.Edit) *specs.Spec {
 // life is all that an engine inside does with a container.
 func (n *nest) life(t *testing.T) {
 	t.Helper()
-	n.davit("create", "--bundle", "/inner", "box").Succeeds()
-	n.davit("start", "box").Succeeds()
-	x := n.davit("exec", "box", "/bin/sh", "-c", "cat /proc/1/comm; id -u; echo x >/dev/null; head -c 3 /dev/zero | wc -c; mount | grep -c ' /proc '")
+	n.davit("create", "--bundle", "/inner", n.box).Succeeds()
+	n.davit("start", n.box).Succeeds()
+	x := n.davit("exec", n.box, "/bin/sh", "-c", "cat /proc/1/comm; id -u; echo x >/dev/null; head -c 3 /dev/zero | wc -c; mount | grep -c ' /proc '")
 	if x.Succeeds(); fields(x.Stdout()) != "sleep 0 3 1" {
 		t.Errorf("inside of the inner container: %s%s", x.Stdout(), x.Stderr())
 	}
-	if ps := n.davit("ps", "--format", "json", "box"); ps.Code != 0 || strings.Count(ps.Stdout(), ",") != 0 {
+	if ps := n.davit("ps", "--format", "json", n.box); ps.Code != 0 || strings.Count(ps.Stdout(), ",") != 0 {
 		t.Errorf("ps: %s%s", ps.Stdout(), ps.Stderr())
 	}
-	if list := n.davit("list", "--quiet"); list.Stdout() != "box\n" {
+	if list := n.davit("list", "--quiet"); list.Stdout() != n.box+"\n" {
 		t.Errorf("list: %s%s", list.Stdout(), list.Stderr())
 	}
-	n.davit("kill", "box", "KILL").Succeeds()
-	harness.Eventually(t, "the inner container's end", func() bool { return strings.Contains(n.davit("state", "box").Stdout(), `"stopped"`) })
-	n.davit("delete", "box").Succeeds()
-	n.davit("create", "--bundle", "/inner", "box").Succeeds()
-	n.davit("delete", "--force", "box").Succeeds()
-	if left := n.Davit("exec", n.ID, "/bin/sh", "-c", "grep -c inner/rootfs /proc/self/mountinfo; find /sys/fs/cgroup -name '*box*'; ls "+n.root+" | grep -v @"); fields(left.Stdout()) != "0" {
+	n.davit("kill", n.box, "KILL").Succeeds()
+	harness.Eventually(t, "the inner container's end", func() bool { return strings.Contains(n.davit("state", n.box).Stdout(), `"stopped"`) })
+	n.davit("delete", n.box).Succeeds()
+	n.davit("create", "--bundle", "/inner", n.box).Succeeds()
+	n.davit("delete", "--force", n.box).Succeeds()
+	if left := n.Davit("exec", n.ID, "/bin/sh", "-c", "grep -c inner/rootfs /proc/self/mountinfo; find /sys/fs/cgroup -name '*"+n.box+"*'; ls "+n.root+" | grep -v @"); fields(left.Stdout()) != "0" {
 		t.Errorf("in the outer container is left: %s", left.Stdout())
 	}
 }
@@ -104,7 +105,7 @@ func (n *nest) terminal(t *testing.T, inner *specs.Spec) {
 	inner.Process.Terminal, inner.Process.Args = true, []string{"/bin/sh"}
 	n.write(inner)
 	line := append([]string{"exec", "-t"}, n.user...)
-	c := n.Command(append(line, n.ID, "/davit", "--root", n.root, "run", "--bundle", "/inner", "box")...)
+	c := n.Command(append(line, n.ID, "/davit", "--root", n.root, "run", "--bundle", "/inner", n.box)...)
 	term := c.OnTerminal(33, 99)
 	c.Begin()
 	term.Type("echo on $(tty); stty size; exit 5\n")
@@ -189,13 +190,13 @@ func TestNestedInMasked(t *testing.T) {
 	})
 	t.Run("with a user namespace", func(t *testing.T) {
 		n := newNest(t, harness.New(t, masked), innerSpec(harness.UserNamespace(200000, 1000)))
-		n.davit("run", "--bundle", "/inner", "box").Fails("mounts[0] (/proc)", "revealing", "systempaths=unconfined", "procMount: Unmasked", "rbind")
+		n.davit("run", "--bundle", "/inner", n.box).Fails("mounts[0] (/proc)", "revealing", "systempaths=unconfined", "procMount: Unmasked", "rbind")
 		// What the error proposes.
 		n.write(innerSpec(bound...))
-		n.davit("create", "--bundle", "/inner", "box").Succeeds()
-		n.davit("start", "box").Succeeds()
-		n.davit("exec", "box", "/bin/sh", "-c", "id -u && cat /proc/uptime >/dev/null").Succeeds()
-		n.davit("delete", "--force", "box").Succeeds()
+		n.davit("create", "--bundle", "/inner", n.box).Succeeds()
+		n.davit("start", n.box).Succeeds()
+		n.davit("exec", n.box, "/bin/sh", "-c", "id -u && cat /proc/uptime >/dev/null").Succeeds()
+		n.davit("delete", "--force", n.box).Succeeds()
 	})
 	t.Run("with masked paths of its own over those", func(t *testing.T) {
 		s := harness.New(t, masked)
@@ -231,6 +232,6 @@ func TestNestedInOldProfile(t *testing.T) {
 				{Names: []string{call}, Action: specs.ActErrno, ErrnoRet: harness.Pointer(uint(38))}}} // ENOSYS
 		})
 		n := newNest(t, s, innerSpec())
-		n.davit("run", "--bundle", "/inner", "box").Fails("seccomp profile")
+		n.davit("run", "--bundle", "/inner", n.box).Fails("seccomp profile")
 	}
 }
