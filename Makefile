@@ -39,7 +39,7 @@ RUN_PACKAGES   := busybox-static
 TEST_PACKAGES  := $(RUN_PACKAGES) dbus-daemon strace iproute2 libcap2-bin uidmap mmdebstrap python3-prometheus-client
 DEBIAN_ROOTFS  ?= /var/tmp/davit-test-cache/bookworm
 ENGINE_PACKAGES := $(RUN_PACKAGES) runc crun iproute2 iptables containerd docker.io podman buildah conmon containernetworking-plugins \
-	slirp4netns fuse-overlayfs uidmap catatonit tini
+	slirp4netns fuse-overlayfs uidmap catatonit tini docker-compose
 BENCH_PACKAGES := $(RUN_PACKAGES) crun runc
 VM_PACKAGES    := mmdebstrap debian-archive-keyring cpio xz-utils e2fsprogs qemu-system-x86
 VM_GUEST       ?= /var/tmp/davit-test-cache/vm

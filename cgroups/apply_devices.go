@@ -34,7 +34,7 @@ func (b *batch) devices(list []specs.LinuxDeviceCgroup) {
 			return
 		}
 		if plan.WithoutMknod {
-			b.warn("devices", "cgroup v1 can't deny to make some device nodes and allow all others, so only those of devices that the list names can be made")
+			b.warn("devices", "cgroup v1 can't deny to make some device nodes and allow all others, so only those of devices that the list allows something of can be made")
 		}
 		b.writes = append(b.writes, deviceWrites(plan.Lines())...)
 		if policy.Unrestricted() {

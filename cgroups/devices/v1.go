@@ -24,7 +24,7 @@ type V1 struct {
 	allow      bool
 	exceptions map[pattern]exception
 
-	// WithoutMknod is set if mknod of devices that the list doesn't name had to be left
+	// WithoutMknod is set if mknod of devices that the list allows nothing of had to be left
 	// out of what every container is allowed: the list denies it of some.
 	WithoutMknod bool
 }
@@ -43,12 +43,28 @@ func (p *Policy) V1() (*V1, error) {
 	if err == nil || !slices.ContainsFunc(p.source, rule.isMknodOfAll) {
 		return plan, err
 	}
-	strict := simplify(slices.DeleteFunc(slices.Clone(p.source), rule.isMknodOfAll))
-	if plan, again := strict.v1(); again == nil {
-		plan.WithoutMknod = true
-		return plan, nil
+	for _, stricter := range withoutMknodOfAll(p.source) {
+		if plan, again := simplify(stricter).v1(); again == nil {
+			plan.WithoutMknod = true
+			return plan, nil
+		}
 	}
 	return nil, err
+}
+
+// withoutMknodOfAll returns what to do without that default, the better first: only nodes of devices
+// that the list allows something of can be made, as linux.devices asks for nodes that are
+// to be read alone; or those that the list allows to make.
+func withoutMknodOfAll(rules []rule) [2][]rule {
+	at := slices.IndexFunc(rules, rule.isMknodOfAll)
+	strict := slices.Delete(slices.Clone(rules), at, at+1)
+	var named []rule
+	for _, r := range strict[at:] {
+		if r.allow && r.field != "" && r.pattern != everything {
+			named = append(named, rule{pattern: r.pattern, access: Mknod, allow: true})
+		}
+	}
+	return [2][]rule{slices.Insert(slices.Clone(strict), at, named...), strict}
 }
 
 // isMknodOfAll tells the default that allows to make any device node.

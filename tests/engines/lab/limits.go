@@ -12,11 +12,14 @@ type Limit struct{ controller, v1, v2 string }
 
 // Limits that scenarios look at.
 var (
-	MemoryLimit = Limit{"memory", "memory.limit_in_bytes", "memory.max"}
-	CPUQuota    = Limit{"cpu", "cpu.cfs_quota_us", "cpu.max"}
-	CPUShares   = Limit{"cpu", "cpu.shares", "cpu.weight"}
-	CPUSet      = Limit{"cpuset", "cpuset.cpus", "cpuset.cpus"}
-	PidsLimit   = Limit{"pids", "pids.max", "pids.max"}
+	MemoryLimit       = Limit{"memory", "memory.limit_in_bytes", "memory.max"}
+	MemoryReservation = Limit{"memory", "memory.soft_limit_in_bytes", "memory.low"}
+	OOMControl        = Limit{"memory", "memory.oom_control", ""}
+	ReadBps           = Limit{"blkio", "blkio.throttle.read_bps_device", "io.max"}
+	CPUQuota          = Limit{"cpu", "cpu.cfs_quota_us", "cpu.max"}
+	CPUShares         = Limit{"cpu", "cpu.shares", "cpu.weight"}
+	CPUSet            = Limit{"cpuset", "cpuset.cpus", "cpuset.cpus"}
+	PidsLimit         = Limit{"pids", "pids.max", "pids.max"}
 )
 
 // Has tells whether this cell's cgroups have the controller.
