@@ -78,12 +78,20 @@ static void copy_xattrs(struct copy *c, int in, int out)
 
 static void keep(struct stage *s, int to, const char *name, const struct statx *st, u32 what)
 {
+	u32 mode = st->stx_mode & 07777;
 	i64 times[4] = { st->stx_atime.tv_sec, st->stx_atime.tv_nsec, st->stx_mtime.tv_sec, st->stx_mtime.tv_nsec };
 
-	if (what & COPY_OWNER)
-		check(s, "chown", sys(fchownat, to, name, st->stx_uid, st->stx_gid, AT_SYMLINK_NOFOLLOW));
+	if (what & COPY_OWNER) {
+		long ret = sys(fchownat, to, name, st->stx_uid, st->stx_gid, AT_SYMLINK_NOFOLLOW);
+
+		/* An owner that the user namespace doesn't map: the copy is its root's, and lends nobody that root's rights. */
+		if (ret == -EINVAL)
+			mode &= 01777;
+		else
+			check(s, "chown", ret);
+	}
 	if ((what & COPY_MODE) && (st->stx_mode & S_IFMT_) != S_IFLNK_)
-		check(s, "chmod", sys(fchmodat, to, name, st->stx_mode & 07777));
+		check(s, "chmod", sys(fchmodat, to, name, mode));
 	if (what & COPY_CONTENT)
 		check(s, "utimensat", sys(utimensat, to, name, times, AT_SYMLINK_NOFOLLOW));
 }

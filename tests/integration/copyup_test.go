@@ -194,3 +194,15 @@ func TestTmpcopyupInUserNamespace(t *testing.T) {
 	must(t, os.Chmod(s.Path("/srv/foreign"), 0o600))
 	s.Run().Fails("mounts[6] (/srv)", "/foreign", "permission denied")
 }
+
+// With a single id mapped, what belongs to anybody else becomes the container's root's, but lends nobody its rights.
+func TestTmpcopyupOfUnmappedOwners(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t, harness.UserNamespace(100000, 1), copyUp("/srv"), harness.WithoutMount("/sys/fs/cgroup"), harness.WithoutMount("/dev/pts"))
+	s.WriteFile("/srv/own", "", 0o600)
+	s.WriteFile("/srv/foreign", "", 0o644)
+	must(t, os.Chown(s.Rootfs, 100000, 100000), os.Chown(s.Path("/srv"), 100000, 100000), os.Chown(s.Path("/srv/own"), 100000, 100000), unix.Chmod(s.Path("/srv/own"), 0o4700), unix.Chmod(s.Path("/srv/foreign"), 0o6755))
+	if out, want := s.Sh("stat -c '%n %a %u:%g' /srv/own /srv/foreign"), "/srv/own 4700 0:0\n/srv/foreign 755 0:0\n"; out != want {
+		t.Errorf("got\n%swant\n%s", out, want)
+	}
+}
