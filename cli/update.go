@@ -31,7 +31,7 @@ func updateCommand(a *app) *urfave.Command {
 
 Sizes of memory are in bytes or have a unit, as 512M or 1.5GiB do; -1 takes a limit away. --memory-swap counts memory and swap together. Where that sum is limited, a --memory beyond it needs a --memory-swap as well.
 
-With --resources the limits come from JSON, an object like linux.resources of config.json, and the other flags are ignored.
+With --resources the limits come from JSON, an object like linux.resources of config.json, and the other flags are ignored, but for --l3-cache-schema and --mem-bw-schema, which change the container's class of linux.intelRdt, and so all containers in it.
 
 EXAMPLES
 davit update --memory 512M --memory-swap 1G web
@@ -56,7 +56,7 @@ echo '{"pids": {"limit": 100}}' | davit update --resources - web`,
 			if err != nil {
 				return err
 			}
-			return rt.Update(args[0], res)
+			return rt.Update(args[0], res, f.intelRdt())
 		}),
 	}
 }
@@ -81,8 +81,8 @@ func (f *updateFlags) flags() []urfave.Flag {
 		text("cpuset-mems", "use memory of the nodes in `LIST`", &f.cpusetMems),
 		text("pids-limit", "allow `N` processes and threads, -1 for any number", &f.pidsLimit),
 		text("blkio-weight", "share block I/O by the weight `N`, from 10 to 1000", &f.blkioWeight),
-		text("l3-cache-schema", "Intel RDT's L3 cache `SCHEMA`: not supported by this version", &f.l3CacheSchema),
-		text("mem-bw-schema", "Intel RDT's memory bandwidth `SCHEMA`: not supported by this version", &f.memBwSchema),
+		text("l3-cache-schema", "give the container's resctrl class the share of L3 caches in `SCHEMA`, such as L3:0=7f0;1=1f", &f.l3CacheSchema),
+		text("mem-bw-schema", "give the container's resctrl class the memory bandwidth in `SCHEMA`, such as MB:0=20;1=70", &f.memBwSchema),
 	}
 	file := flags[0].(*urfave.StringFlag)
 	file.Aliases = []string{"r"}
@@ -100,17 +100,23 @@ func (f *updateFlags) ignored(flag string) string {
 	switch {
 	case flag == "kernel-memory" || flag == "kernel-memory-tcp":
 		return "the kernel has no such limit any more, kernel memory counts as memory"
+	case flag == "l3-cache-schema" || flag == "mem-bw-schema": // classes are no cgroups
 	case f.file != "" && flag != "resources":
 		return "--resources has all limits"
 	}
 	return ""
 }
 
+// intelRdt is what was asked for of the container's class, nil for nothing.
+func (f *updateFlags) intelRdt() *specs.LinuxIntelRdt {
+	if f.l3CacheSchema == "" && f.memBwSchema == "" {
+		return nil
+	}
+	return &specs.LinuxIntelRdt{L3CacheSchema: f.l3CacheSchema, MemBwSchema: f.memBwSchema}
+}
+
 // resources are the limits that were asked for, and no others.
 func (f *updateFlags) resources() (*specs.LinuxResources, error) {
-	if f.l3CacheSchema != "" || f.memBwSchema != "" {
-		return nil, errors.New("--l3-cache-schema, --mem-bw-schema: Intel RDT is not supported by this version of davit")
-	}
 	if f.file != "" {
 		return readResources(f.file)
 	}

@@ -87,8 +87,6 @@ func TestUpdateResources(t *testing.T) {
 		"--cpu-period -1":                      `invalid value for cpu-period: "-1": invalid syntax`,
 		"--cpu-share 1.5":                      `invalid value for cpu-share: "1.5": invalid syntax`,
 		"--pids-limit 99999999999999999999":    `value out of range`,
-		"--l3-cache-schema L3:0=f":             "Intel RDT is not supported by this version of davit",
-		"--mem-bw-schema MB:0=20":              "Intel RDT is not supported by this version of davit",
 		"--resources /nonexistent --memory 1M": "--resources: open /nonexistent",
 	} {
 		if got, err := asked(t, strings.Fields(line)...); err == nil || !strings.Contains(err.Error(), want) {

@@ -247,8 +247,8 @@ complete -c davit -n "__davit_flags update" -l cpuset-cpus -x -d 'run on the CPU
 complete -c davit -n "__davit_flags update" -l cpuset-mems -x -d 'use memory of the nodes in LIST'
 complete -c davit -n "__davit_flags update" -l pids-limit -x -d 'allow N processes and threads, -1 for any number'
 complete -c davit -n "__davit_flags update" -l blkio-weight -x -d 'share block I/O by the weight N, from 10 to 1000'
-complete -c davit -n "__davit_flags update" -l l3-cache-schema -x -d 'Intel RDT\'s L3 cache SCHEMA: not supported by this version'
-complete -c davit -n "__davit_flags update" -l mem-bw-schema -x -d 'Intel RDT\'s memory bandwidth SCHEMA: not supported by this version'
+complete -c davit -n "__davit_flags update" -l l3-cache-schema -x -d 'give the container\'s resctrl class the share of L3 caches in SCHEMA, such as L3:0=7f0;1=1f'
+complete -c davit -n "__davit_flags update" -l mem-bw-schema -x -d 'give the container\'s resctrl class the memory bandwidth in SCHEMA, such as MB:0=20;1=70'
 complete -c davit -n "__davit_flags update" -l help -s h -d 'show help'
 complete -c davit -n "__davit_at update eq 0" -a '(__davit_containers)' -d container
 

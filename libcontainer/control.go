@@ -90,8 +90,9 @@ func (rt *Runtime) Processes(id string) ([]int, error) {
 	return pids, err
 }
 
-// Update changes limits of a container that isn't stopped. Fields that aren't set stay as they are.
-func (rt *Runtime) Update(id string, res *specs.LinuxResources) error {
+// Update changes limits of a container that isn't stopped, and with rdt, which
+// may be nil, the share of its class. Fields that aren't set stay as they are.
+func (rt *Runtime) Update(id string, res *specs.LinuxResources, rdt *specs.LinuxIntelRdt) error {
 	c, err := rt.lockAndLoad(id)
 	if err != nil {
 		return err
@@ -100,7 +101,14 @@ func (rt *Runtime) Update(id string, res *specs.LinuxResources) error {
 	if !c.record.Init.Alive() {
 		return ErrNotRunning
 	}
-	return c.withCgroup(func(m cgroups.Manager) error { return m.Set(res) })
+	undo, err := c.updateRdt(rdt)
+	if err != nil {
+		return err
+	}
+	if err := c.withCgroup(func(m cgroups.Manager) error { return m.Set(res) }); err != nil {
+		return errors.Join(err, undo())
+	}
+	return nil
 }
 
 // Stats reads what the container's control groups count.
@@ -118,6 +126,9 @@ func (rt *Runtime) Stats(id string) (*cgroups.Stats, error) {
 		stats, err = m.Stats()
 		return err
 	})
+	if err == nil {
+		c.addRdtStats(stats)
+	}
 	return stats, err
 }
 
@@ -163,6 +174,7 @@ func (c *container) watch(ctx context.Context, m cgroups.Manager, interval time.
 				}
 				return err
 			}
+			c.addRdtStats(e.Stats)
 		}
 		if err := report(e); err != nil {
 			return err

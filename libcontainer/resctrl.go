@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"davit/cgroups"
 	"davit/libcontainer/intelrdt"
 )
 
@@ -113,4 +114,31 @@ func (rt *Runtime) removeUnrecordedRdt(id string, spec *specs.Spec) error {
 		return err
 	}
 	return intelrdt.GroupOf(id, spec.Linux.IntelRdt).RemoveUnused(tree)
+}
+
+// updateRdt changes the share of the container's class.
+func (c *container) updateRdt(cfg *specs.LinuxIntelRdt) (undo func() error, err error) {
+	if cfg == nil {
+		return func() error { return nil }, nil
+	}
+	g := c.rdtGroup()
+	if g == nil {
+		return nil, errors.New("linux.intelRdt: the container was created without it, so it is in no class of its own")
+	}
+	tree, err := c.rt.resctrl()
+	if err != nil {
+		return nil, err
+	}
+	return g.Update(tree, cfg)
+}
+
+// addRdtStats completes statistics by what resctrl counts.
+func (c *container) addRdtStats(stats *cgroups.Stats) {
+	g := c.rdtGroup()
+	if g == nil || stats == nil {
+		return
+	}
+	if tree, err := c.rt.resctrl(); err == nil {
+		stats.IntelRdt = g.Stats(tree)
+	}
 }

@@ -222,3 +222,47 @@ func TestMountedTree(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestUpdate(t *testing.T) {
+	tree := rdttest.New(9)
+	g, _ := mustMake(t, tree, "c", &specs.LinuxIntelRdt{Schemata: []string{"L3:0=f;1=f", "MB:0=20"}})
+	before := read(t, tree, "c/schemata")
+	undo, err := g.Update(tree, &specs.LinuxIntelRdt{L3CacheSchema: "L3:1=3", MemBwSchema: "MB:1=50"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, tree, "c/schemata"); got != "    MB:0=20;1=50\n    L3:0=f;1=3\n" {
+		t.Errorf("%q", got)
+	}
+	if err := undo(); err != nil || read(t, tree, "c/schemata") != before {
+		t.Errorf("%v, %q", err, read(t, tree, "c/schemata"))
+	}
+	for want, cfg := range map[string]*specs.LinuxIntelRdt{
+		"linux.intelRdt.memBwSchema":   {L3CacheSchema: "L3:1=3", MemBwSchema: "MB:7=50"},
+		"linux.intelRdt.l3CacheSchema": {L3CacheSchema: "L3:0=1\nMB:0=10"},
+	} {
+		if _, err := g.Update(tree, cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v", cfg, err)
+		}
+		if got := read(t, tree, "c/schemata"); got != before {
+			t.Errorf("%+v left %q", cfg, got)
+		}
+	}
+	if _, err := (&intelrdt.Group{ID: "c", Class: "."}).Update(tree, &specs.LinuxIntelRdt{L3CacheSchema: "L3:0=1"}); err == nil {
+		t.Error("the system's class was changed")
+	}
+}
+
+func TestStats(t *testing.T) {
+	tree := rdttest.New(9)
+	g, _ := mustMake(t, tree, "c", &specs.LinuxIntelRdt{L3CacheSchema: "L3:0=f", EnableMonitoring: true})
+	s := g.Stats(tree)
+	if s.L3CacheSchema != "L3:0=f;1=7ff" || s.L3CacheSchemaRoot != "L3:0=7ff;1=7ff" || s.MemBwSchema != "MB:0=100;1=100" ||
+		s.L3CacheInfo.CbmMask != "7ff" || s.L3CacheInfo.NumClosids != 16 || s.MemBwInfo.BandwidthGran != rdttest.Step {
+		t.Errorf("%+v", s)
+	}
+	if s.MBMStats == nil || len(*s.MBMStats) != 2 || (*s.MBMStats)[1].MBMTotalBytes != rdttest.CountedTotal+1 || (*s.MBMStats)[0].MBMLocalBytes != rdttest.CountedLocal ||
+		s.CMTStats == nil || (*s.CMTStats)[0].LLCOccupancy != rdttest.CountedOccupancy {
+		t.Errorf("%+v %+v", s.MBMStats, s.CMTStats)
+	}
+}

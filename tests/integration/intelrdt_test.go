@@ -85,6 +85,14 @@ func TestIntelRdtLife(t *testing.T) {
 			in(pid)
 			// Both are this process's children; a PID namespace ends when its processes are reaped.
 			go func() { _, _ = unix.Wait4(pid, nil, 0, nil) }()
+			updated := rt.Update(s.ID, &specs.LinuxResources{}, &specs.LinuxIntelRdt{L3CacheSchema: "L3:1=1"})
+			stats, err := rt.Stats(s.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.class == "." && updated == nil || tt.class != "." && (updated != nil || !strings.HasSuffix(stats.IntelRdt.L3CacheSchema, ";1=1")) {
+				t.Errorf("update: %v, statistics: %+v", updated, stats.IntelRdt)
+			}
 			if err := rt.Delete(s.ID, true); err != nil {
 				t.Fatal(err)
 			}

@@ -70,7 +70,51 @@ func (t *Tree) Exists(dir string) bool {
 	if path.Base(dir) == "mon_groups" {
 		dir = path.Dir(dir)
 	}
+	if group, domain, ok := strings.Cut("./"+dir, "/mon_data/"); ok {
+		return t.groups[path.Clean(group)] != nil && (domain == "mon_L3_00" || domain == "mon_L3_01")
+	}
 	return t.groups[dir] != nil
+}
+
+// Counted is what each group's files of mon_data say for cache 0, and one more for cache 1.
+const (
+	CountedTotal     = 3000
+	CountedLocal     = 2000
+	CountedOccupancy = 1000
+)
+
+// counter reads a file below mon_data.
+func counter(file string) (string, bool) {
+	n := 0
+	switch path.Base(file) {
+	case "mbm_total_bytes":
+		n = CountedTotal
+	case "mbm_local_bytes":
+		n = CountedLocal
+	case "llc_occupancy":
+		n = CountedOccupancy
+	default:
+		return "", false
+	}
+	if path.Base(path.Dir(file)) == "mon_L3_01" {
+		n++
+	}
+	return strconv.Itoa(n) + "\n", true
+}
+
+// info has the files about the machine.
+func info(file string) (string, bool) {
+	switch file {
+	case "info/L3/cbm_mask":
+		return "7ff\n", true
+	case "info/L3/min_cbm_bits", "info/MB/delay_linear":
+		return "1\n", true
+	case "info/L3/num_closids", "info/MB/num_closids":
+		return "16\n", true
+	case "info/MB/min_bandwidth", "info/MB/bandwidth_gran":
+		return strconv.Itoa(Step) + "\n", true
+	}
+	return "", false
 }
 
 // Mkdir makes a class, or a monitoring group below mon_groups.
@@ -127,11 +171,14 @@ func (t *Tree) Rmdir(dir string) error {
 func (t *Tree) Read(file string) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch file {
-	case "info/last_cmd_status":
+	if file == "info/last_cmd_status" {
 		return t.status + "\n", nil
-	case "info/MB/bandwidth_gran":
-		return strconv.Itoa(Step) + "\n", nil
+	}
+	if text, ok := info(file); ok {
+		return text, nil
+	}
+	if text, ok := counter(file); ok {
+		return text, nil
 	}
 	g := t.groups[path.Dir(file)]
 	if g == nil {
