@@ -61,6 +61,25 @@ func InLayout(t *testing.T, layout Layout, pattern string) {
 	if os.Getenv(envLayout) != "" {
 		t.Skip("in another layout already")
 	}
+	again(t, string(layout), pattern)
+}
+
+// InPrivateMounts is InLayout for tests that mount something else than control groups: these stay as they are.
+func InPrivateMounts(t *testing.T, pattern string) {
+	t.Helper()
+	NeedRoot(t)
+	if InOtherLayout() {
+		t.Skip("in another layout already")
+	}
+	again(t, sameLayout, pattern)
+}
+
+// sameLayout is the value of envLayout that changes nothing.
+const sameLayout = "same"
+
+// again runs tests in a process with a mount namespace of its own.
+func again(t *testing.T, layout, pattern string) {
+	t.Helper()
 	probe, err := suite.probe()
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +91,7 @@ func InLayout(t *testing.T, layout Layout, pattern string) {
 	if testing.Verbose() {
 		cmd.Args = append(cmd.Args, "-test.v")
 	}
-	cmd.Env = append(os.Environ(), envLayout+"="+string(layout), EnvPrograms+"="+filepath.Dir(probe), EnvBinary+"="+Binary(t))
+	cmd.Env = append(os.Environ(), envLayout+"="+layout, EnvPrograms+"="+filepath.Dir(probe), EnvBinary+"="+Binary(t))
 	// The standard library makes the namespace's mounts private.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
 	out, err := cmd.CombinedOutput()
@@ -94,7 +113,7 @@ func indent(s string) string {
 // enterLayout makes the layout that InLayout has asked for, in the namespace that it made.
 func enterLayout() error {
 	switch Layout(os.Getenv(envLayout)) {
-	case "":
+	case "", sameLayout:
 		return nil
 	case V2:
 		if err := unix.Unmount(cgroupRoot, unix.MNT_DETACH); err != nil {

@@ -25,8 +25,16 @@ func TestDouble(t *testing.T) {
 	if isReal() {
 		t.Skip("systemd is the first process here: the tests run with it, not with a double")
 	}
+	harness.NeedRoot(t)
+	have, err := harness.CurrentLayout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run(string(have), func(t *testing.T) { harness.InPrivateMounts(t, "^TestUnit") })
 	for _, layout := range []harness.Layout{harness.V2, harness.V1} {
-		t.Run(string(layout), func(t *testing.T) { harness.InLayout(t, layout, "^TestUnit") })
+		if layout != have {
+			t.Run(string(layout), func(t *testing.T) { harness.InLayout(t, layout, "^TestUnit") })
+		}
 	}
 }
 
@@ -76,7 +84,7 @@ var startDouble = sync.OnceValues(func() (*systemdtest.Double, error) {
 	} else if layout != harness.V2 {
 		// Those that systemd makes the cgroups of units with Delegate=yes in.
 		hierarchies = nil
-		for _, name := range []string{"systemd", "cpu,cpuacct", "cpu", "cpuacct", "blkio", "memory", "devices", "pids"} {
+		for _, name := range []string{"unified", "systemd", "cpu,cpuacct", "cpu", "cpuacct", "blkio", "memory", "devices", "pids"} {
 			dir := "/sys/fs/cgroup/" + name
 			if st, err := os.Lstat(dir); err == nil && st.IsDir() {
 				hierarchies = append(hierarchies, dir)
