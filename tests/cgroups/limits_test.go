@@ -181,10 +181,19 @@ func TestBlockIOThrottles(t *testing.T) {
 	}
 	begin(s)
 	s.WaitStatus(specs.StateStopped)
-	read := uint64(0)
-	for line := range strings.Lines(readFile(t, directory(s, "blkio.throttle.io_service_bytes")+"/blkio.throttle.io_service_bytes")) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == fmt.Sprintf("%d:%d", major, minor) && f[1] == "Read" {
-			read = number(t, f[2])
+	read, device := uint64(0), fmt.Sprintf("%d:%d", major, minor)
+	if layout, err := harness.CurrentLayout(); err == nil && layout == harness.V2 {
+		for line := range strings.Lines(readFile(t, directory(s, "io.stat")+"/io.stat")) {
+			// 254:0 rbytes=2097152 wbytes=0 …
+			if f := strings.Fields(line); len(f) > 1 && f[0] == device {
+				read = number(t, strings.TrimPrefix(f[1], "rbytes="))
+			}
+		}
+	} else {
+		for line := range strings.Lines(readFile(t, directory(s, "blkio.throttle.io_service_bytes")+"/blkio.throttle.io_service_bytes")) {
+			if f := strings.Fields(line); len(f) == 3 && f[0] == device && f[1] == "Read" {
+				read = number(t, f[2])
+			}
 		}
 	}
 	if read < 2<<20 {

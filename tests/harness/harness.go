@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,11 +24,21 @@ const (
 	EnvBinary = "DAVIT"
 	// EnvPrograms names a folder with what [Program] would build: for machines without Go.
 	EnvPrograms = "DAVIT_TEST_PROGRAMS"
-	envLayout   = "DAVIT_TEST_LAYOUT" // set in processes that InLayout starts
+	// EnvSlow is a number that what tests wait for at most is multiplied by: for emulated machines.
+	EnvSlow   = "DAVIT_TEST_SLOW"
+	envLayout = "DAVIT_TEST_LAYOUT" // set in processes that InLayout starts
 )
 
 // Timeout bounds every command that a test runs, unless it asks for another.
 const Timeout = 30 * time.Second
+
+// patience multiplies a time by [EnvSlow].
+func patience(d time.Duration) time.Duration {
+	if n, err := strconv.Atoi(os.Getenv(EnvSlow)); err == nil && n > 0 {
+		d *= time.Duration(n)
+	}
+	return d
+}
 
 // suite is what the tests of one process share.
 var suite struct {

@@ -61,7 +61,7 @@ func (s *Sandbox) HostState() *HostState {
 func (s *Sandbox) CheckHost() {
 	s.T.Helper()
 	var diff string
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience(2 * time.Second)); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if diff = s.before.diff(s.HostState()); diff == "" {
 			return
 		}

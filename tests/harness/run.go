@@ -98,7 +98,7 @@ func (s *Sandbox) Command(args ...string) *Cmd {
 
 func command(t testing.TB, line ...string) *Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), patience(Timeout))
 	c := &Cmd{Cmd: exec.CommandContext(ctx, line[0], line[1:]...), t: t, out: output(t, "stdout"), errs: output(t, "stderr"), cancel: cancel}
 	c.Stdout, c.Stderr = c.out, c.errs
 	c.WaitDelay = time.Second

@@ -197,12 +197,13 @@ func (s *Sandbox) finish() {
 // Eventually waits up to ten seconds for a condition.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	limit := patience(10 * time.Second)
+	for end := time.Now().Add(limit); ; time.Sleep(2 * time.Millisecond) {
 		if ok() {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("waited 10 s for %s", what)
+			t.Fatalf("waited %v for %s", limit, what)
 		}
 	}
 }

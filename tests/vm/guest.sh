@@ -14,6 +14,10 @@ packages=$packages,apparmor,selinux-policy-default,selinux-utils,policycoreutils
 version=$(cat "$here/guest.sh" "$here"/guest/* | sha256sum)
 [ "$(cat "$dir/.complete" 2>/dev/null)" != "$version" ] || exit 0
 [ "$(id -u)" = 0 ] || { echo "making the machine needs root" >&2; exit 1; }
+mkdir -p "$(dirname "$dir")"
+exec 9>"$dir.lock"
+flock 9
+[ "$(cat "$dir/.complete" 2>/dev/null)" != "$version" ] || exit 0 # somebody else was making it
 echo "making a Debian $suite with systemd in $dir" >&2
 rm -rf "$dir"
 mkdir -p "$dir"

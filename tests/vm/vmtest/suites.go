@@ -67,7 +67,7 @@ const (
 // environment is how the tests find what was packed for them. go.mod tells the harness where the sources begin. Bundles are
 // on the disk: a tmpfs knows no I/O limits, and that on /tmp has no devices.
 const environment = `#!/bin/sh
-export TMPDIR=/var/tmp DAVIT=/job/davit DAVIT_TEST_PROGRAMS=/job/programs DAVIT_VM=%s PATH="/job:$PATH"
+export TMPDIR=/var/tmp DAVIT=/job/davit DAVIT_TEST_PROGRAMS=/job/programs DAVIT_TEST_SLOW=4 DAVIT_VM=%s PATH="/job:$PATH"
 `
 
 // script runs suites one after the other. What a test leaves on its last line doesn't hide a mark.
