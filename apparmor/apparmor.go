@@ -175,19 +175,27 @@ func (h host) execAttr(profile string) string {
 	return "exec " + profile
 }
 
-// Refused explains the EACCES that writing the text of [ExecAttr] ended in: the
-// rules that the caller is under. It reads the confinement of the calling thread.
-func Refused(attr string) error { return system().refused(attr) }
+// Refused explains the errno that writing the text of [ExecAttr] ended in: that the
+// kernel doesn't know the profile, where that wasn't seen before, or that the
+// caller's own has no rule for it. Other errors give nil. It reads the confinement
+// of the calling thread.
+func Refused(attr string, errno unix.Errno) error { return system().refused(attr, errno) }
 
-func (h host) refused(attr string) error {
+func (h host) refused(attr string, errno unix.Errno) error {
 	how, profile, _ := strings.Cut(attr, " ")
-	to := profile
-	if how == "stack" {
-		to = "&" + profile
+	switch errno {
+	case unix.ENOENT:
+		return &Error{profile, fmt.Errorf("%w: %w", ErrUnknownProfile, errno)}
+	case unix.EACCES:
+		to := profile
+		if how == "stack" {
+			to = "&" + profile
+		}
+		label, _ := readFile(h.attr, maxLabel)
+		return &Error{profile, fmt.Errorf("the caller is confined itself, by %q, which has no rule for it: it needs \"change_profile -> %s,\" (apparmor.d(5)): %w",
+			bytes.TrimRight(label, "\x00\n"), to, errno)}
 	}
-	label, _ := readFile(h.attr, maxLabel)
-	return &Error{profile, fmt.Errorf("the caller is confined itself, by %q, which has no rule for it: it needs \"change_profile -> %s,\" (apparmor.d(5)): %w",
-		bytes.TrimRight(label, "\x00\n"), to, unix.EACCES)}
+	return nil
 }
 
 // confined: the label is a profile that is not in the mode "unconfined". Such

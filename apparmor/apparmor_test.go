@@ -172,10 +172,20 @@ func TestExecAttr(t *testing.T) {
 func TestRefused(t *testing.T) {
 	h := fakeHost(t, "Y\n", someProfiles, "docker-default (enforce)\n")
 	for attr, rule := range map[string]string{"stack a b": `"change_profile -> &a b,"`, "exec p": `"change_profile -> p,"`} {
-		err := h.refused(attr)
+		err := h.refused(attr, unix.EACCES)
 		if !errors.Is(err, unix.EACCES) || !strings.Contains(err.Error(), rule) || !strings.Contains(err.Error(), `"docker-default (enforce)"`) || !strings.HasPrefix(err.Error(), Field) {
 			t.Errorf("%s: %v", attr, err)
 		}
+	}
+}
+
+func TestRefusedUnknown(t *testing.T) {
+	h := fakeHost(t, "Y\n", someProfiles, "unconfined\n")
+	if err := h.refused("exec p", unix.ENOENT); !errors.Is(err, ErrUnknownProfile) || !strings.Contains(err.Error(), `"p"`) {
+		t.Error(err)
+	}
+	if err := h.refused("exec p", unix.EIO); err != nil {
+		t.Errorf("an error that says enough became %v", err)
 	}
 }
 

@@ -25,10 +25,10 @@ func apparmorLabel(profile string) (plan.AppArmor, error) {
 func explainLabel(in *nsenter.InstrError) error {
 	switch op := in.Instr.Op.(type) {
 	case nsenter.Label:
-		switch {
-		case op.File == apparmorExec && in.Errno == unix.EACCES:
-			return apparmor.Refused(op.Value)
-		case op.File != apparmorExec && in.Errno == unix.EINVAL:
+		if op.File == apparmorExec {
+			return apparmor.Refused(op.Value, in.Errno)
+		}
+		if in.Errno == unix.EINVAL {
 			return unknownLabel(in, op.Value)
 		}
 	case nsenter.Keyring:
