@@ -150,6 +150,18 @@ func TestAppArmorExec(t *testing.T) {
 	s.Davit("exec", "--apparmor", "davit-test-nobody-knows", s.ID, "/bin/true").FailsWith(255, "davit-test-nobody-knows", "apparmor_parser")
 }
 
+// An ordinary user's containers are confined as root's are.
+func TestAppArmorRootless(t *testing.T) {
+	loadProfiles(t)
+	s := newRootless(t, profile("davit-test-deny"))
+	s.Spec.Linux.CgroupsPath = ""
+	s.WriteFile("secret", "x", 0o666)
+	if out := s.Sh(current + "; cat /secret 2>&1; true"); !strings.Contains(out, "davit-test-deny (enforce)\n") || !strings.Contains(out, "'/secret': Permission denied") {
+		t.Errorf("inside: %q", out)
+	}
+	s.Run(profile("davit-test-nobody-knows")).Fails("process.apparmorProfile", "davit-test-nobody-knows", "apparmor_parser")
+}
+
 // nested is a sandbox whose container may run containers.
 func nested(t *testing.T, outer string) *harness.Sandbox {
 	t.Helper()
