@@ -88,21 +88,67 @@ static int splice_link(struct walk *w, int link, const char *rest)
 	return 0;
 }
 
+static int make_at(int parent, const char *name, enum last kind, u32 mode)
+{
+	long ret;
+
+	if (kind != LAST_FILE)
+		return (int)sys(mkdirat, parent, name, mode);
+	ret = sys(openat, parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	if (ret < 0)
+		return (int)ret;
+	sys(close, ret);
+	return 0;
+}
+
 static int make_one(struct stage *s, const struct walk *w, const char *name, enum last kind, u32 mode)
 {
-	int parent = root_open(s, here(w), O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
-	long ret;
+	int parent = root_open(s, here(w), O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS), ret;
 
 	if (parent < 0)
 		return parent;
-	if (kind == LAST_FILE)
-		ret = sys(openat, parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-	else
-		ret = sys(mkdirat, parent, name, mode);
+	ret = make_at(parent, name, kind, mode);
 	sys(close, parent);
-	if (kind == LAST_FILE && ret >= 0)
-		sys(close, ret);
-	return ret == -EEXIST || ret >= 0 ? 0 : (int)ret;
+	return ret == -EEXIST ? 0 : ret;
+}
+
+/*
+ * The usual case, of a path without links whose last component is all that may
+ * be missing: opens the directory that holds it. Anything else is an error,
+ * and to be walked.
+ */
+static int plain_parent(struct stage *s, const char *path, char last[256])
+{
+	char dir[PATH_MAX_];
+	size_t n = str_len(path), from;
+
+	dir[0] = last[0] = 0;
+	while (n && path[n - 1] == '/')
+		n--;
+	for (from = n; from && path[from - 1] != '/'; from--)
+		;
+	if (n - from == 0 || n - from > 255 || n >= PATH_MAX_)
+		return -EINVAL;
+	str_add(last, n - from + 1, path + from);
+	if (str_eq(last, ".") || str_eq(last, ".."))
+		return -EINVAL;
+	str_add(dir, from + 1, path);
+	return root_open(s, from ? dir : ".", O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+}
+
+/* Makes the last component of such a path and opens it. */
+static int make_plain(struct stage *s, const char *path, enum last kind, u32 mode)
+{
+	char last[256];
+	int parent = plain_parent(s, path, last), ret;
+
+	if (parent < 0)
+		return parent;
+	ret = make_at(parent, last, kind, mode);
+	if (ret >= 0)
+		ret = (int)sys(openat, parent, last, O_PATH_CLOEXEC | O_NOFOLLOW | (kind == LAST_DIRECTORY ? O_DIRECTORY : 0), 0);
+	sys(close, parent);
+	return ret;
 }
 
 /*
@@ -171,7 +217,11 @@ static int make_path(struct stage *s, const char *path, enum last kind, u32 mode
 {
 	struct walk w;
 	char last[256];
-	int ret = *path ? walk_and_make(s, &w, path, kind, mode, last) : -ENOENT;
+	int ret = make_plain(s, path, kind, mode);
+
+	if (ret >= 0)
+		return ret;
+	ret = *path ? walk_and_make(s, &w, path, kind, mode, last) : -ENOENT;
 
 	return ret < 0 ? ret : root_open(s, here(&w), O_PATH, RESOLVE_NO_SYMLINKS);
 }
@@ -196,8 +246,11 @@ int make_parent(struct stage *s, const char *path, const char **name)
 {
 	struct walk w;
 	static char last[256];
-	int ret;
+	int ret = plain_parent(s, path, last);
 
+	*name = last;
+	if (ret >= 0)
+		return ret;
 	last[0] = 0;
 	ret = walk_and_make(s, &w, path, LAST_NONE, 0, last);
 	if (ret < 0)
