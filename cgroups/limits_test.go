@@ -128,7 +128,7 @@ func TestQuota(t *testing.T) {
 	if detect(t).V1Controller("cpu") != nil {
 		needController(t, "cpuacct") // to measure by; cgroup v2 measures always
 	}
-	m := newManager(t, Config{Resources: &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr[int64](20000), Period: ptr[uint64](100000)}}})
+	m := newManager(t, Config{Resources: &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: ptr[uint64](1 << 18), Quota: ptr[int64](20000), Period: ptr[uint64](100000)}}})
 	mustCreate(t, m)
 	s := newShell(t, m)
 	stats := func() CPU {
@@ -170,6 +170,9 @@ func TestCreateSetsWhatIsAsked(t *testing.T) {
 		{"memory", "memory.limit_in_bytes", "memory.max", `{"memory":{"limit":33554432}}`, "33554432", "33554432"},
 		{"memory", "memory.soft_limit_in_bytes", "memory.low", `{"memory":{"reservation":16777216}}`, "16777216", "16777216"},
 		{"memory", "memory.swappiness", "", `{"memory":{"swappiness":10}}`, "10", ""},
+		{"memory", "memory.memsw.limit_in_bytes", "memory.swap.max", `{"memory":{"limit":33554432,"swap":50331648}}`, "50331648", "16777216"},
+		{"memory", "memory.oom_control", "", `{"memory":{"disableOOMKiller":true}}`, "oom_kill_disable 1", ""},
+		{"cpu", "cpu.rt_runtime_us", "", `{"cpu":{"realtimePeriod":1000000,"realtimeRuntime":5000}}`, "5000", ""},
 		{"cpu", "cpu.shares", "cpu.weight", `{"cpu":{"shares":2048}}`, "2048", "174"},
 		{"cpu", "cpu.cfs_burst_us", "cpu.max.burst", `{"cpu":{"quota":50000,"burst":40000}}`, "40000", "40000"},
 		{"cpu", "cpu.cfs_period_us", "", `{"cpu":{"quota":10000,"period":20000}}`, "20000", ""},
@@ -209,7 +212,7 @@ func TestCreateSetsWhatIsAsked(t *testing.T) {
 					c.v2, c.want = "io.weight", "default 1142" // the same share of that file's 1 to 10000
 				}
 			}
-			if got := value(t, m, c.controller, c.v1, c.v2); got != c.want {
+			if got, _, _ := strings.Cut(value(t, m, c.controller, c.v1, c.v2), "\n"); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})

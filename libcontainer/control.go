@@ -150,12 +150,19 @@ func (rt *Runtime) Events(ctx context.Context, id string, interval time.Duration
 }
 
 func (c *container) watch(ctx context.Context, m cgroups.Manager, interval time.Duration, report func(Event) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	oom, err := m.OOM(ctx)
+	if err != nil {
+		return err
+	}
+	ended, err := c.record.Init.Ended(ctx)
 	if err != nil {
 		return err
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	var last <-chan time.Time
 	for {
 		var e Event
 		select {
@@ -163,11 +170,13 @@ func (c *container) watch(ctx context.Context, m cgroups.Manager, interval time.
 			if !ok {
 				return nil // the cgroup is gone or empty
 			}
+		case <-ended: // a version 1 cgroup doesn't tell when it becomes empty
+			ended, last = nil, time.After(lastEvents)
+			tick.Stop()
+			continue
+		case <-last:
+			return nil
 		case <-tick.C:
-			// A version 1 cgroup doesn't tell when it becomes empty.
-			if !c.record.Init.Alive() && len(oom) == 0 {
-				return nil
-			}
 			if e.Stats, err = m.Stats(); err != nil {
 				if errors.Is(err, cgroups.ErrNotExist) {
 					return nil
@@ -181,3 +190,7 @@ func (c *container) watch(ctx context.Context, m cgroups.Manager, interval time.
 		}
 	}
 }
+
+// lastEvents is how long after the container's end an out-of-memory kill, which may have
+// been its end, is waited for.
+const lastEvents = 100 * time.Millisecond

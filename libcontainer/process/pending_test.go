@@ -3,6 +3,7 @@ package process
 import (
 	"os/exec"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,4 +31,35 @@ func TestKilled(t *testing.T) {
 	if !hasSignal([]byte(status), "\nShdPnd:\t", unix.SIGKILL) || hasSignal([]byte(status), "\nSigPnd:\t", unix.SIGKILL) || hasSignal([]byte(status), "\nShdPnd:\t", unix.SIGTERM) {
 		t.Error("the masks are misread")
 	}
+}
+
+func TestEnded(t *testing.T) {
+	cmd := exec.Command("sleep", "100")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id, err := Identify(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, err := id.Ended(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+		t.Fatal("a process that runs has ended")
+	case <-time.After(20 * time.Millisecond):
+	}
+	_ = cmd.Process.Kill()
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Fatal("its end isn't told")
+	}
+	_ = cmd.Wait()
+	if ended, err = id.Ended(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
 }

@@ -63,6 +63,33 @@ func TestEventsOfPausedAndCreated(t *testing.T) {
 	c.End().Succeeds()
 }
 
+// Whatever the interval is, events end with the container, and tell of the kill that was its end.
+func TestEventsEndWithTheContainer(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t, resources(t, `{"memory":{"limit":33554432,"swap":33554432}}`),
+		harness.Shell("until [ -e /go ]; do sleep 0.02; done; x=0123456789abcdef; while :; do x=$x$x; done"))
+	oom := onV1("memory") || onV2("memory")
+	if !oom {
+		s.Edit(resources(t, `{}`), harness.Shell("until [ -e /go ]; do sleep 0.02; done"))
+	}
+	begin(s)
+	c := s.Command("events", "--interval", "1h", s.ID)
+	c.Begin()
+	time.Sleep(100 * time.Millisecond)
+	s.WriteFile("/go", "", 0o644)
+	s.WaitStatus(specs.StateStopped)
+	start := time.Now()
+	r := c.End()
+	r.Succeeds()
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("events ended %v after the container", took)
+	}
+	if strings.Contains(r.Stdout(), `"oom"`) != oom {
+		t.Errorf("events of the container's end: %q", r.Stdout())
+	}
+	s.Delete()
+}
+
 // Pressure is reported where the kernel measures it.
 func TestEventsHavePressure(t *testing.T) {
 	t.Parallel()

@@ -99,9 +99,10 @@ func TestPidsLimitZero(t *testing.T) {
 }
 
 // A busy loop gets the 20% of a CPU that its quota grants, measured by what cpuacct counts.
+// Its weight is the largest, so that a busy host leaves it that much.
 func TestQuota(t *testing.T) {
 	t.Parallel()
-	s := harness.New(t, resources(t, `{"cpu":{"quota":20000,"period":100000}}`), harness.Shell("while :; do :; done"))
+	s := harness.New(t, resources(t, `{"cpu":{"shares":262144,"quota":20000,"period":100000}}`), harness.Shell("while :; do :; done"))
 	if !available(s, "cpu", "cpu") {
 		return
 	}
