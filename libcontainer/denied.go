@@ -48,6 +48,18 @@ func readSysctl(name string) string {
 	return strings.TrimSpace(string(data))
 }
 
+// forbiddenMemfd is the reason why a stage that didn't come to life couldn't; nil if it isn't this one.
+func forbiddenMemfd() error {
+	const sysctl = "vm/memfd_noexec"
+	if readSysctl(sysctl) != "2" {
+		return nil
+	}
+	return &DeniedError{
+		Err:  fmt.Errorf("start the stage: execute a sealed memfd: %w", unix.EACCES),
+		Hint: "sysctl " + dotted(sysctl) + " is 2, which forbids it in this PID namespace: sysctl -w " + dotted(sysctl) + "=1",
+	}
+}
+
 func (d *denial) hint() string {
 	switch op := d.in.Instr.Op.(type) {
 	case nsenter.Clone:
@@ -120,6 +132,10 @@ func (d *denial) clone(flags uint64) string {
 			return "nobody may make a user namespace in a chroot, or with ids that aren't mapped in his own; inside a container its seccomp profile may forbid it as well"
 		}
 		return "CAP_SYS_ADMIN is missing: inside another container that one needs the capability, and a seccomp profile that allows clone3 and unshare; an ordinary user needs a user namespace"
+	case unix.EACCES:
+		if user && d.sysctl(appArmorRestricts) != "1" {
+			return "a security module forbids it: does the AppArmor profile that davit runs under lack the rule userns, or SELinux's policy the permission user_namespace create?"
+		}
 	case unix.EINVAL:
 		if user {
 			return "is the kernel built without user namespaces, CONFIG_USER_NS?"

@@ -40,6 +40,8 @@ func TestDeniedByParameters(t *testing.T) {
 		{clone, unix.ENOSPC, 1000, map[string]string{"user/max_user_namespaces": "9", "user/max_mnt_namespaces": "0", "user/max_net_namespaces": "0"}, "sysctl user.max_mnt_namespaces is 0"},
 		{clone, unix.ENOSPC, 1000, map[string]string{"user/max_user_namespaces": "9", "user/max_mnt_namespaces": "8"}, "user.max_user_namespaces = 9, user.max_mnt_namespaces = 8,"},
 		{clone, unix.EINVAL, 1000, nil, "CONFIG_USER_NS"},
+		{clone, unix.EACCES, 1000, map[string]string{appArmorRestricts: "1"}, "AppArmor"},
+		{clone, unix.EACCES, 1000, nil, "security module"},
 		{clone, unix.ENOSYS, 0, nil, "seccomp profile"},
 		{nsenter.Propagation{}, unix.EACCES, 1000, map[string]string{appArmorRestricts: "1"}, "AppArmor"},
 		{nsenter.Mount{Type: "tmpfs"}, unix.EPERM, 1000, map[string]string{appArmorRestricts: "1"}, "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"},

@@ -86,6 +86,11 @@ func (l *launch) started() error {
 	}
 	err := <-l.starting
 	l.starting = nil
+	if errors.Is(err, unix.EACCES) {
+		if err := forbiddenMemfd(); err != nil {
+			return err
+		}
+	}
 	return err
 }
 
@@ -184,6 +189,9 @@ func (l *launch) converse(s steps) error {
 func (l *launch) died() error {
 	l.stage.Reap()
 	if l.pid == 0 {
+		if err := forbiddenMemfd(); err != nil {
+			return err
+		}
 		return errors.New("the stage ended before it made the container's process (is its memory limited, or a security module in the way?)")
 	}
 	ws, err := reap(l.pid)

@@ -112,3 +112,17 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 	}
 }
+
+// A PID namespace in which no memfd may be executed, as hardened hosts make them, whoever starts the stage.
+func TestMemfdsThatMayNotBeExecuted(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/sys/vm/memfd_noexec"); err != nil {
+		t.Skip("this kernel can't forbid to execute memfds (Linux 6.3 can)")
+	}
+	for _, flags := range [][]string{nil, {"--preserve-fds", "1"}} {
+		s := hand.sandbox(t)
+		s.WriteConfig()
+		s.Prefix = append([]string{"unshare", "--pid", "--fork", "--mount-proc", "sh", "-ec", `echo 2 >/proc/sys/vm/memfd_noexec; exec 3</dev/null; "$@"`, "sh"}, s.Prefix...)
+		s.Davit(append(append([]string{"run", "--bundle", s.Bundle}, flags...), s.ID)...).Fails("start the stage", "sysctl -w vm.memfd_noexec=1")
+	}
+}

@@ -143,3 +143,23 @@ func TestRootlessDelegated(t *testing.T) {
 		t.Error("the cgroup is still there")
 	}
 }
+
+// Where AppArmor doesn't let davit make a user namespace, the error names it and what to do.
+func TestUserNamespaceForbiddenByAppArmor(t *testing.T) {
+	loadProfiles(t)
+	noCgroup := func(c *specs.Spec) { c.Linux.CgroupsPath = "" }
+	s := newRootless(t, noCgroup)
+	s.Prefix = append(s.Prefix, "aa-exec", "-p", "davit-test-other", "--") // it lacks the rule userns
+	s.Run().Fails("linux.namespaces", "AppArmor", "userns")
+	// Kernels of Ubuntu's restrict whoever is unconfined.
+	const restricts = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+	before, err := os.ReadFile(restricts)
+	if err != nil {
+		return
+	}
+	if err := os.WriteFile(restricts, []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.WriteFile(restricts, before, 0) }()
+	newRootless(t, noCgroup).Run().Fails("AppArmor restricts", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
+}

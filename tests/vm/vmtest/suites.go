@@ -28,8 +28,8 @@ var machines = [...]kind{
 		{name: "devices", dir: "cgroups/devices", skip: "^TestV1", minutes: 5},
 		{name: "apparmor", dir: "apparmor", minutes: 2},
 		{name: "cgroups-containers", dir: "tests/cgroups", minutes: 10},
-		{name: "rootless", dir: "tests/rootless", minutes: 10},
-		{name: "security", dir: "tests/security", minutes: 10},
+		{name: "rootless", dir: "tests/rootless", minutes: 20},
+		{name: "security", dir: "tests/security", skip: rounds, minutes: 10},
 		{name: "integration", dir: "tests/integration", skip: crashes, minutes: 15},
 		{name: "process", dir: "tests/process", minutes: 15},
 		{name: "systemd", dir: "tests/systemd", minutes: 10},
@@ -42,6 +42,9 @@ var machines = [...]kind{
 
 // crashes follow each system call, which takes an emulated processor many minutes, and depends on nothing that this host hasn't.
 const crashes = "^TestCrash"
+
+// rounds make containers by the hundred, of which the same is true.
+const rounds = "^TestHostileRootfs|^TestRacing"
 
 // selection is what the command line leaves of it.
 type selection struct {
