@@ -91,10 +91,10 @@ func TestTry(t *testing.T) {
 		t.Skip("needs root and the stage (run `make` first)")
 	}
 	root := nsenter.Rootfs{Path: "/"}
-	if err := try(unix.CLONE_NEWNS, nil, root, mountAt(scratch, "tmpfs")); err != nil {
+	if err := try(unix.CLONE_NEWNS, nil, root, mountAt(scratch(), "tmpfs")); err != nil {
 		t.Error(err)
 	}
-	if err := try(unix.CLONE_NEWNS, nil, root, mountAt(scratch, "nosuchfs")); !errors.Is(err, unix.ENODEV) {
+	if err := try(unix.CLONE_NEWNS, nil, root, mountAt(scratch(), "nosuchfs")); !errors.Is(err, unix.ENODEV) {
 		t.Errorf("an unknown filesystem: %v", err)
 	}
 	if err := try(unix.CLONE_NEWUSER, nil, nsenter.Hostname{Name: "x"}); !errors.Is(err, unix.EPERM) {

@@ -76,7 +76,15 @@ func userRemedy() string {
 }
 
 // scratch is a directory that probes mount on, in mount namespaces of their own.
-const scratch = "/tmp"
+func scratch() string {
+	for _, dir := range [...]string{"/tmp", "/var/tmp", "/run"} {
+		var st unix.Stat_t
+		if unix.Lstat(dir, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			return dir
+		}
+	}
+	return "/proc"
+}
 
 func mountAt(target, fstype string, options ...string) nsenter.Op {
 	return nsenter.Mount{Target: target, Type: fstype, Source: fstype, Options: options}
@@ -84,9 +92,9 @@ func mountAt(target, fstype string, options ...string) nsenter.Op {
 
 func (e *examiner) filesystems() {
 	e.area = "filesystems"
-	root := nsenter.Rootfs{Path: "/"}
+	root, at := nsenter.Rootfs{Path: "/"}, scratch()
 	user := e.userNamespace()
-	e.tried("new mount API", try(unix.CLONE_NEWNS|user, nil, root, mountAt(scratch, "tmpfs")), Fatal, "mounts, every rootfs (fsopen, fsmount, move_mount)",
+	e.tried("new mount API", try(unix.CLONE_NEWNS|user, nil, root, mountAt(at, "tmpfs")), Fatal, "mounts, every rootfs (fsopen, fsmount, move_mount)",
 		newerKernel+" (5.2), or allow the system calls in the seccomp profile that davit runs under")
 	const unmask = "where davit itself is in a container: one whose /proc and /sys aren't masked (docker, podman: --security-opt unmask=ALL)"
 	for _, fs := range [...]struct {
@@ -101,11 +109,11 @@ func (e *examiner) filesystems() {
 		{"mqueue", unix.CLONE_NEWIPC, nil, "a kernel with CONFIG_POSIX_MQUEUE"},
 		{"cgroup2", 0, []nsenter.Op{nsenter.Unshare{Flags: unix.CLONE_NEWCGROUP}}, "a kernel with CONFIG_CGROUPS; boot without cgroup_disable="},
 	} {
-		ops := append(append([]nsenter.Op{}, fs.ops...), root, mountAt(scratch, fs.name))
+		ops := append(append([]nsenter.Op{}, fs.ops...), root, mountAt(at, fs.name))
 		e.tried(fs.name, try(unix.CLONE_NEWNS|fs.flags|user, nil, ops...), Missing, "mounts of type "+fs.name, fs.remedy)
 	}
-	overlay := []nsenter.Op{root, mountAt(scratch, "tmpfs"), nsenter.Mkdir{Path: "/tmp/lower", Mode: 0o700}, nsenter.Mkdir{Path: "/tmp/upper", Mode: 0o700},
-		nsenter.Mkdir{Path: "/tmp/work", Mode: 0o700}, mountAt("/tmp/lower", "overlay", "lowerdir=/tmp/lower", "upperdir=/tmp/upper", "workdir=/tmp/work")}
+	overlay := []nsenter.Op{root, mountAt(at, "tmpfs"), nsenter.Mkdir{Path: at + "/lower", Mode: 0o700}, nsenter.Mkdir{Path: at + "/upper", Mode: 0o700},
+		nsenter.Mkdir{Path: at + "/work", Mode: 0o700}, mountAt(at+"/lower", "overlay", "lowerdir="+at+"/lower", "upperdir="+at+"/upper", "workdir="+at+"/work")}
 	if e.privileged {
 		e.tried("overlay", try(unix.CLONE_NEWNS, nil, overlay...), Missing, "mounts of type overlay, engines' storage", "modprobe overlay")
 	}

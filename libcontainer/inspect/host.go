@@ -217,7 +217,8 @@ func (in *inspector) profile() {
 	f, err := seccomp.Compile(in.spec.Linux.Seccomp, seccomp.Options{FailUnknownSyscalls: in.spec.Annotations["run.oci.seccomp_fail_unknown_syscall"] != ""})
 	if err == nil {
 		for _, w := range f.Warnings {
-			in.note("linux.seccomp", w, "")
+			path, message := place(w)
+			in.note(path, message, "")
 		}
 		err = f.CheckKernel()
 	}

@@ -170,10 +170,12 @@ func TestUnknownMembers(t *testing.T) {
 	}
 	text := strings.TrimSuffix(string(raw), "}") + `, "hostnam": "x", "windows": {"layerFolders": [], "what": 1}, "annotations": {"any.key": "v"}, "com.example": {"a": [{"b": 1}]}}`
 	text = strings.Replace(text, `"process":{`, `"process":{"noNewPriveleges": true, "Cwd": "/", "user": {"uid": 1000}, `, 1)
+	text = strings.Replace(text, `"resources":{`, `"resources":{"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 5, "rat": 1}]},`, 1)
 	text = strings.Replace(text, `{"type":"pid"}`, `{"type":"pid","pth":"/x"}`, 1)
 	f := Bundle(bundleOf(t, text, nil), Options{})
 	expect(t, without(slices.DeleteFunc(f, func(x Finding) bool { return x.Kind != Config })), Note,
-		"hostnam: not known", "windows: another platform", `["com.example"]: not known`, "process.noNewPriveleges: not known", "linux.namespaces[0].pth: not known")
+		"hostnam: not known", "windows: another platform", `["com.example"]: not known`, "process.noNewPriveleges: not known", "linux.namespaces[0].pth: not known",
+		"linux.resources.blockIO.throttleReadBpsDevice[0].rat: not known")
 	hint := ""
 	for _, x := range f {
 		if x.Path == "hostnam" || x.Path == "process.noNewPriveleges" {

@@ -88,9 +88,6 @@ func (in *inspector) lintCapabilities(p *specs.Process, c *specs.LinuxCapabiliti
 	case slices.Contains(c.Bounding, "CAP_SYS_ADMIN"):
 		in.warning("process.capabilities.bounding", "CAP_SYS_ADMIN without a user namespace gives ways out of the container", "drop it, or add a user namespace with mappings")
 	}
-	if len(c.Ambient) > 0 && len(c.Inheritable) == 0 {
-		in.note("process.capabilities.ambient", "has no effect without the same in inheritable", "")
-	}
 }
 
 // control are the sockets that let whoever reaches them start any container.

@@ -33,7 +33,6 @@ func TestLint(t *testing.T) {
 		{name: "root of the host", edit: []harness.Edit{root, harness.AllCapabilities(), seccompProfile}, warn: "process.capabilities: root of the host"},
 		{name: "root of a namespace", edit: []harness.Edit{root, harness.AllCapabilities(), harness.UserNamespace(100000, 65536)}, quiet: true},
 		{name: "CAP_SYS_ADMIN", edit: []harness.Edit{func(s *specs.Spec) { s.Process.Capabilities.Bounding = []string{"CAP_SYS_ADMIN"} }}, warn: "process.capabilities.bounding: ways out"},
-		{name: "ambient alone", edit: []harness.Edit{func(s *specs.Spec) { s.Process.Capabilities.Ambient = []string{"CAP_KILL"} }}, note: "process.capabilities.ambient: no effect"},
 		{name: "new privileges", edit: []harness.Edit{func(s *specs.Spec) { s.Process.NoNewPrivileges = false }}, note: "process.noNewPrivileges: setuid"},
 		{name: "no filter", edit: []harness.Edit{root}, note: "linux.seccomp: every system call"},
 		{name: "env without =", edit: []harness.Edit{func(s *specs.Spec) { s.Process.Env = append(s.Process.Env, "X") }}, warn: `process.env[2]: has no "="`},

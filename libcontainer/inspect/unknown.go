@@ -94,18 +94,19 @@ func (w *walker) member(path, name string, t reflect.Type) (string, reflect.Type
 	}
 	at := keyed(path, name)
 	near := ""
-	for i := range t.NumField() {
-		tag, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	for _, field := range reflect.VisibleFields(t) { // those of embedded structs, too
+		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		switch {
+		case tag == "" || tag == "-":
 		case tag == name:
 			if path == "" && foreign(name) {
 				w.in.note(at, "is for another platform and ignored", "")
 				return at, nil
 			}
-			return at, t.Field(i).Type
+			return at, field.Type
 		case strings.EqualFold(tag, name):
 			w.in.warning(at, "is taken for "+strconv.Quote(tag)+", by davit at least", "write it as the specification does")
-			return at, t.Field(i).Type
+			return at, field.Type
 		case near == "" && close(tag, name):
 			near = tag
 		}

@@ -176,7 +176,10 @@ func (m *Moved) moveOne(d *moved) error {
 		arrives = fmt.Sprintf("dvt%x", uint32(os.Getpid())<<8|uint32(len(m.devices))&0xff)
 	}
 	if err := m.host.move(d.old.index, m.containerNS, arrives); err != nil {
-		m.arrived(d, d.Name) // it may be there with its old name, if the new one was taken just now
+		// If the new name was taken just now it may be there with its old one. Another device may have that name, too.
+		if _, gone := m.host.byIndex(d.old.index); errors.Is(gone, unix.ENODEV) {
+			m.arrived(d, d.Name)
+		}
 		return &Error{Device: d.Name, Reason: "move it to the container's network namespace", Err: err, Hint: moveHint(err)}
 	}
 	if !m.arrived(d, arrives) {

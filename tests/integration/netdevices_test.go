@@ -317,6 +317,24 @@ func TestNetDevicesWithoutPrivilege(t *testing.T) {
 	}
 }
 
+// A device that can't move has the name of one that is in the container's namespace: that one stays there.
+func TestNetDevicesNamesake(t *testing.T) {
+	t.Parallel()
+	s, host := inNetns(t, netDevices(map[string]string{"a0": "c%d"}))
+	other := newNetns(t)
+	host.ip("link add a0 type bridge")
+	other.ip("link add a0 type veth peer name b0")
+	s.Edit(harness.Namespace(specs.NetworkNamespace, other.path()))
+	r := s.Create()
+	r.Fails(`linux.netDevices["a0"]`, "can't leave the network namespace")
+	if strings.Contains(r.Stderr(), "move it back") {
+		t.Errorf("the namesake was taken for it: %s", r.Stderr())
+	}
+	if len(host.devices()) != 1 || len(other.devices()) != 2 {
+		t.Errorf("devices: %v and %v", host.devices(), other.devices())
+	}
+}
+
 // davit killed while a hook runs: the state is removable, and nothing of the container holds the namespace.
 func TestNetDevicesKilled(t *testing.T) {
 	t.Parallel()
