@@ -189,27 +189,41 @@ func onV2(t *testing.T) bool {
 	return layout == harness.V2
 }
 
-// hasController tells whether a limit can be had.
-func hasController(name string) bool {
-	if _, err := os.Stat("/sys/fs/cgroup/" + name); err == nil {
-		return true
+// unitDirs are the directories of a unit that may have the controller's files, that of version 1 first.
+func unitDirs(controller, unit string) []string {
+	var dirs []string
+	for _, h := range []string{"/" + controller, "/unified", ""} {
+		if st, err := os.Stat("/sys/fs/cgroup" + h + place + unit); err == nil && st.IsDir() {
+			dirs = append(dirs, "/sys/fs/cgroup"+h+place+unit)
+		}
 	}
-	list, _ := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
-	return strings.Contains(" "+strings.TrimSpace(string(list))+" ", " "+name+" ")
+	return dirs
 }
 
-// file reads a file of the container's cgroup.
-func file(t *testing.T, controller, unit, name string) string {
+// file reads the first of the files that there is, and tells which.
+func file(t *testing.T, controller, unit string, names ...string) (name, content string) {
 	t.Helper()
-	dir := "/sys/fs/cgroup"
-	if !onV2(t) {
-		dir += "/" + controller
+	for _, dir := range unitDirs(controller, unit) {
+		for _, name := range names {
+			if text, err := os.ReadFile(dir + "/" + name); err == nil {
+				return name, strings.TrimSpace(string(text))
+			}
+		}
 	}
-	text, err := os.ReadFile(dir + place + unit + "/" + name)
-	if err != nil {
-		t.Error(err)
+	t.Errorf("%s has no cgroup with %v", unit, names)
+	return "", ""
+}
+
+// hasController tells whether a limit can be had.
+func hasController(name string) bool {
+	for _, h := range []string{"", "/unified"} {
+		list, _ := os.ReadFile("/sys/fs/cgroup" + h + "/cgroup.controllers")
+		if strings.Contains(" "+strings.TrimSpace(string(list))+" ", " "+name+" ") {
+			return true
+		}
 	}
-	return strings.TrimSpace(string(text))
+	_, err := os.Stat("/sys/fs/cgroup/" + name)
+	return err == nil
 }
 
 func resources(r specs.LinuxResources) harness.Edit {
