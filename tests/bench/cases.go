@@ -46,6 +46,7 @@ func cases() []benchCase {
 		{name: "200 lives", view: "v2", rounds: oneRound, knows: isRuntime, once: lives},
 		{name: "run, among 1000 containers", view: "v2", rounds: everyRound, knows: isOurs,
 			before: createMany(1000), once: runBundle("true"), after: deleteMany},
+		{name: "scale", view: "v2", rows: scaleRows, rounds: oneRound, knows: isOurs, once: scale},
 		{name: "resident memory of a created init", view: "v2", unit: "KiB", goal: "≤ 614", rounds: oneRound, knows: isRuntime, once: residentInit},
 		{name: "smallest memory limit", view: "v1", unit: "KiB", goal: "≤ 256", rounds: oneRound, knows: isRuntime, once: smallestLimit},
 	}
