@@ -321,7 +321,7 @@ void do_mount(struct stage *s)
 	mnt = make_mount(s, &super, &attr);
 	label(s, mnt, str(s, MOUNT_LABEL));
 	if (num(s, MOUNT_KEEP))
-		target = root_open(s, path, O_PATH | O_DIRECTORY, 0);
+		target = root_open(s, path, O_PATH | O_DIRECTORY, num(s, MOUNT_NO_SYMLINKS) ? RESOLVE_NO_SYMLINKS : 0);
 	if (target >= 0)
 		copy_up(s, target, mnt, (u32)num(s, MOUNT_KEEP));
 	else

@@ -173,3 +173,22 @@ func TestMountOverlayLayers(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whatever is mounted on /proc or /sys, a link in their place doesn't move it: binds and tmpfs as well.
+func TestMountOnKernelDirectories(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]specs.Mount{
+		"bind":  {Destination: "/sys", Source: "/sys", Options: []string{"rbind", "ro"}},
+		"tmpfs": {Destination: "/sys", Type: "tmpfs", Source: "tmpfs"},
+		"proc":  {Destination: "/proc", Type: "none", Source: "/proc", Options: []string{"bind"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := harness.New(t, harness.WithoutMount("/sys/fs/cgroup"), replaced(m))
+			must(t, os.MkdirAll(s.Path("/elsewhere"), 0o755), os.RemoveAll(s.Path(m.Destination)), os.Symlink("/elsewhere", s.Path(m.Destination)))
+			s.Run().Fails("("+m.Destination+")", "ordinary directory")
+			must(t, os.Remove(s.Path(m.Destination)))
+			s.Run().Succeeds() // made where it is missing
+		})
+	}
+}
