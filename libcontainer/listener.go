@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -25,9 +26,13 @@ func (e *agentError) Error() string {
 	return fmt.Sprintf("linux.seccomp.listenerPath: the agent at %s didn't answer for %s while the process was on its way to its exec (does it let execve, and what comes before, pass?)", e.path, agentPatience)
 }
 
-// hasListener tells whether an agent is asked about system calls of the container.
+// hasListener tells whether an agent is asked about system calls of the
+// container. A listenerPath alone means nothing (config-linux.md, Seccomp).
 func hasListener(spec *specs.Spec) bool {
-	return spec.Linux != nil && spec.Linux.Seccomp != nil && spec.Linux.Seccomp.ListenerPath != ""
+	if spec.Linux == nil || spec.Linux.Seccomp == nil {
+		return false
+	}
+	return slices.ContainsFunc(spec.Linux.Seccomp.Syscalls, func(s specs.LinuxSyscall) bool { return s.Action == specs.ActNotify })
 }
 
 // handOver gives the listener to the agent. From here on the stage's own system calls may have to wait for it.

@@ -65,6 +65,10 @@ func landlocked(t *testing.T, edits ...harness.Edit) *harness.Sandbox {
 	if err := os.Chmod(s.Path("data"), 0o777); err != nil {
 		t.Fatal(err)
 	}
+	if s.Spec.Linux.UIDMappings != nil {
+		must(t, os.Chown(s.Rootfs, 100000, 100000))
+		must(t, os.Chown(s.Path("etc"), 100000, 100000))
+	}
 	replace(t, s, "/link", "data") // rules are resolved inside the rootfs, links and all
 	return s
 }
@@ -81,6 +85,7 @@ func TestLandlock(t *testing.T) {
 			s.Process.User.UID, s.Process.User.GID = 1000, 1000
 			s.Process.Capabilities = nil
 		},
+		"user namespace":                  harness.UserNamespace(100000, 65536),
 		"with seccomp":                    func(s *specs.Spec) { s.Linux.Seccomp = withoutLandlock },
 		"seccomp without noNewPrivileges": func(s *specs.Spec) { s.Process.NoNewPrivileges, s.Linux.Seccomp = false, withoutLandlock },
 	} {
