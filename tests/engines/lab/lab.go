@@ -107,5 +107,8 @@ func (r *Results) write(path string) error {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
 	return os.WriteFile(path, append(text, '\n'), 0o644)
 }

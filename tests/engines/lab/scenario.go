@@ -104,7 +104,7 @@ func (e *Engine) Scenarios(t *testing.T, table []Scenario) {
 			err, skipped := e.attempt(t, sc, "davit", id)
 			if err != "" && sc.Excuse != "" {
 				if other, _ := e.attempt(t, sc, "runc", id+"r"); other != "" {
-					skipped, err = sc.Excuse+"; runc: "+firstLine(other), ""
+					skipped, err = fmt.Sprintf("%s. davit: %s; runc: %s", sc.Excuse, firstLine(err), firstLine(other)), ""
 				}
 			}
 			switch {
@@ -122,7 +122,11 @@ func (e *Engine) Scenarios(t *testing.T, table []Scenario) {
 	}
 }
 
+// firstLine makes a line of a message, of what stderr says if it quotes that.
 func firstLine(text string) string {
+	if _, stderr, found := strings.Cut(text, "\nstderr: "); found && strings.TrimSpace(stderr) != "" {
+		text = stderr
+	}
 	words := strings.Join(strings.Fields(text), " ")
 	return words[:min(len(words), 300)]
 }
