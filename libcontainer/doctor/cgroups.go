@@ -119,7 +119,9 @@ func (e *examiner) controllerRemedy(layout *cgroups.Layout, v1, v2 string) strin
 		return "boot with cgroup_enable=memory"
 	case !compiledIn(v1):
 		return "a kernel with " + controllerConfig(v1)
-	case layout.Mode == cgroups.V2 && v2 != "":
+	case layout.Mode == cgroups.V2 && v2 == "":
+		return "version 1 has it, which this host doesn't mount: match the container's cgroup by nftables or tc instead"
+	case layout.Mode == cgroups.V2:
 		return "unmount the version 1 hierarchy that has it"
 	}
 	dir := "/sys/fs/cgroup/" + v1

@@ -70,12 +70,10 @@ func (e *examiner) modules() {
 	default:
 		e.missing("AppArmor", "not enabled", "process.apparmorProfile", "boot with "+lsmParameter(list, "apparmor"))
 	}
-	_, noSELinux := os.Stat("/sys/fs/selinux")
-	switch {
-	case noSELinux != nil:
-		e.missing("SELinux", "not in this kernel", "process.selinuxLabel, linux.mountLabel", "a kernel with CONFIG_SECURITY_SELINUX, booted with "+lsmParameter(list, "selinux"))
+	switch { // a kernel that has SELinux shows nothing of it unless it is enabled
 	case !selinux.GetEnabled():
-		e.missing("SELinux", "not enabled", "process.selinuxLabel, linux.mountLabel", "boot with "+lsmParameter(list, "selinux")+" and a policy")
+		e.missing("SELinux", "not enabled", "process.selinuxLabel, linux.mountLabel",
+			"install a policy and boot with "+lsmParameter(list, "selinux")+"; the kernel needs CONFIG_SECURITY_SELINUX")
 	case selinux.EnforceMode() == selinux.Enforcing:
 		e.ok("SELinux", "enforcing")
 	default:
