@@ -164,16 +164,40 @@ func (g *group) offerControllers() error {
 
 // enable gives a controller to the children of a cgroup. A caller to whom only a part of
 // the hierarchy is delegated can't write above it, and needs not where it is enabled.
+//
+// In a cgroup with processes of its own the kernel refuses that (EBUSY), but for threaded
+// controllers: those make it the root of a threaded subtree, whose children take no
+// processes of a container (cgroups(7), "Thread mode"; EOPNOTSUPP). That is never meant.
 func enable(dir, controller string) error {
 	file := dir + "/cgroup.subtree_control"
-	err := writeAt(unix.AT_FDCWD, file, "+"+controller)
+	err := error(unix.EBUSY)
+	if !isThreaded(controller) || !crowded(dir) {
+		err = writeAt(unix.AT_FDCWD, file, "+"+controller)
+	}
 	switch err {
-	case unix.EACCES, unix.EPERM, unix.EROFS:
+	case unix.EACCES, unix.EPERM, unix.EROFS, unix.EBUSY:
 		if list, e := readAt(unix.AT_FDCWD, file); e == nil && slices.Contains(strings.Fields(list), controller) {
 			return nil
 		}
 	}
 	return err
+}
+
+func isThreaded(controller string) bool {
+	switch controller {
+	case "cpu", "cpuset", "perf_event", "pids":
+		return true
+	}
+	return false
+}
+
+// crowded tells whether a cgroup has processes, other than the root, which may.
+func crowded(dir string) bool {
+	if unix.Access(dir+"/cgroup.type", unix.F_OK) != nil {
+		return false
+	}
+	procs, err := readAt(unix.AT_FDCWD, dir+"/cgroup.procs")
+	return err == nil && procs != ""
 }
 
 // eachParent calls f for the mount point and every directory between it and the
