@@ -223,8 +223,10 @@ func TestDeviceMismatch(t *testing.T) {
 	if err := unix.Mknod(s.Path("nodes/device"), unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))); err != nil {
 		t.Fatal(err)
 	}
-	s.Spec.Linux.Devices = []specs.LinuxDevice{{Path: "/nodes/device", Type: "c", Major: 1, Minor: 3}}
-	s.Run().Succeeds()
+	s.Spec.Linux.Devices = []specs.LinuxDevice{{Path: "/nodes/device", Type: "c", Major: 1, Minor: 3, FileMode: harness.Pointer(os.FileMode(0o644)), UID: harness.Pointer(uint32(7))}}
+	if out := s.Sh("stat -c '%a %u' /nodes/device"); out != "600 0\n" {
+		t.Errorf("the image's own node has become %s", out)
+	}
 }
 
 // In a user namespace mknod(2) is refused: the host's nodes are bound.
