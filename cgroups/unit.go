@@ -27,7 +27,7 @@ type unitManager struct {
 	host    *Layout // nil for a container that was opened
 	dir     string  // the unit's directory
 	created bool    // by this manager, but see started
-	started bool    // systemd has, or may have, made the unit
+	started bool    // systemd has made the unit
 }
 
 func newUnit(layout *Layout, cfg *Config) (Manager, error) {
@@ -126,9 +126,10 @@ func (m *unitManager) start(pid int) error {
 		return err
 	}
 	err = m.client.StartTransient(m.unit.Name, properties)
-	var refused *systemd.CallError
-	var exists *systemd.UnitExistsError
-	m.started = !errors.As(err, &refused) && !errors.As(err, &exists)
+	// Where systemd didn't say, the unit of that name may be another's. If it is ours after all,
+	// it ends with its only process, which doesn't survive the error.
+	var job *systemd.JobError
+	m.started = err == nil || errors.As(err, &job)
 	if err != nil {
 		return err
 	}

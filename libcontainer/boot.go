@@ -256,7 +256,7 @@ func openNamespace(f *plan.FileRef) (int, error) {
 // cloned does what needs the process: mappings, cgroups, the record.
 func (b *boot) cloned() error {
 	// A user's systemd moves that user's processes only, and a mapping may make this one another's.
-	if b.rt.opts.SystemdUser {
+	if b.rt.opts.SystemdCgroup && b.rt.opts.SystemdUser {
 		if err := b.join(); err != nil {
 			return err
 		}

@@ -132,9 +132,16 @@ func (rt *Runtime) removeCgroups(id string, spec *specs.Spec, kill bool) error {
 		return err
 	}
 	cfg := cgroupConfig(rt, id, spec)
-	if cfg.Systemd == nil && systemd.IsPath(cfg.Path) {
+	if cfg.Systemd == nil {
+		if err := rt.removeCgroup(layout, cfg, kill); err != nil || !systemd.IsPath(cfg.Path) {
+			return err
+		}
 		cfg.Systemd = systemd.New(rt.opts.SystemdUser) // not every engine says so at delete
 	}
+	return rt.removeCgroup(layout, cfg, kill)
+}
+
+func (rt *Runtime) removeCgroup(layout *cgroups.Layout, cfg *cgroups.Config, kill bool) error {
 	m, err := cgroups.New(layout, cfg)
 	if err != nil && cfg.Systemd != nil {
 		rt.log.Warn("clean up: " + err.Error())

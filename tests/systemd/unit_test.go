@@ -322,6 +322,34 @@ func TestUnitJobFails(t *testing.T) {
 	}
 }
 
+// Whatever goes wrong before the unit is certainly this container's, another's of that name isn't touched.
+func TestUnitOfAnotherSurvives(t *testing.T) {
+	m := manager(t)
+	m.needDouble()
+	s, unit := m.sandbox()
+	start(s)
+	for name, spoil := range map[string]systemdtest.Fault{
+		"refused":  {Error: "org.freedesktop.DBus.Error.AccessDenied", OnlyOnce: true},
+		"unsaid":   {Drop: true, OnlyOnce: true},
+		"a string": {},
+	} {
+		other := harness.New(t, harness.Args("/bin/sleep", "100"))
+		other.Spec.Linux.CgroupsPath = s.Spec.Linux.CgroupsPath
+		if name == "a string" {
+			other.Spec.Annotations = map[string]string{"org.systemd.property.Description": `'\u0000'`}
+		} else {
+			m.double.Spoil("StartTransientUnit", spoil)
+		}
+		if r := create(other); r.Code != 1 {
+			t.Errorf("%s: exit code %d", name, r.Code)
+		}
+		if !m.active(unit) || s.State().Status != specs.StateRunning {
+			t.Fatalf("%s: the other container's unit or process is gone", name)
+		}
+	}
+	s.Delete()
+}
+
 // A manager that hangs costs half a minute, not a container that hangs as well.
 func TestUnitOfHangingSystemd(t *testing.T) {
 	m := manager(t)

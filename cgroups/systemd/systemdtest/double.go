@@ -46,6 +46,7 @@ type unit struct {
 type Fault struct {
 	Hang     bool   // there is no answer, ever
 	HangJob  bool   // the job that it begins never ends
+	Drop     bool   // the connection is closed instead of an answer
 	Error    string // the name of the error that it returns
 	Result   string // of the job that it begins, instead of "done"
 	OnlyOnce bool
@@ -203,6 +204,9 @@ func (d *Double) serve(c *dbus.Conn) {
 		}
 		answers := d.answer(m)
 		for _, a := range answers {
+			if a == nil {
+				return
+			}
 			if a.Type != dbus.Signal {
 				a.Destination, a.ReplySerial = m.Sender, m.Serial
 			}
@@ -213,6 +217,7 @@ func (d *Double) serve(c *dbus.Conn) {
 	}
 }
 
+// answer returns what is sent back; nil among it ends the conversation.
 func (d *Double) answer(m *dbus.Message) []*dbus.Message {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -220,6 +225,9 @@ func (d *Double) answer(m *dbus.Message) []*dbus.Message {
 	fault := d.spoil[m.Member]
 	if fault.OnlyOnce {
 		delete(d.spoil, m.Member)
+	}
+	if fault.Drop {
+		return []*dbus.Message{nil}
 	}
 	if fault.Hang {
 		return nil
