@@ -154,14 +154,16 @@ func (d *denial) mount(op *nsenter.Mount) string {
 	if !d.refused() {
 		return ""
 	}
+	// That the new one would show more than is in view is fsmount(2)'s to say; older kernels log the words only.
+	revealing := strings.Contains(d.in.Detail, "revealing") || d.in.Call == "fsmount"
 	const bound = `{"destination": %q, "type": "bind", "source": %q, "options": ["rbind", "nosuid", "noexec", "nodev"]}`
 	switch {
-	case op.Type == "proc" && strings.Contains(d.in.Detail, "revealing"):
+	case op.Type == "proc" && revealing:
 		return "a user namespace gets a new procfs only where one is in view that nothing is mounted over: run the container around davit with its /proc unmasked" +
 			" (docker: --security-opt systempaths=unconfined, Kubernetes: procMount: Unmasked), or bind that one: " + fmt.Sprintf(bound, op.Target, "/proc")
 	case op.Type == "proc":
 		return `it shows a pid namespace, which has to be the user namespace's own: add {"type": "pid"} to linux.namespaces, or bind the caller's: ` + fmt.Sprintf(bound, op.Target, "/proc")
-	case op.Type == "sysfs" && strings.Contains(d.in.Detail, "revealing"):
+	case op.Type == "sysfs" && revealing:
 		return "a user namespace gets a new sysfs only where one is in view that nothing is mounted over; bind that one: " + fmt.Sprintf(bound, op.Target, "/sys")
 	case op.Type == "sysfs":
 		return `it shows a network namespace, which has to be the user namespace's own: add {"type": "network"} to linux.namespaces, or bind the caller's: ` + fmt.Sprintf(bound, op.Target, "/sys")

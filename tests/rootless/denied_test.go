@@ -51,7 +51,7 @@ func TestWhatIsMissing(t *testing.T) {
 			[]string{"linux.namespaces", "user namespace"}},
 		"the host's root": {hand, "d=$(mktemp -d); mount --rbind / $d; set -- chroot $d \"$@\"", nil, []string{"clone3", "chroot"}},
 		"an unmasked procfs": {hand, "mount -t tmpfs none /proc/fs", nil,
-			[]string{"mounts[0] (/proc)", "revealing", "systempaths=unconfined", "procMount: Unmasked", `"source": "/proc"`}},
+			[]string{"mounts[0] (/proc)", "systempaths=unconfined", "procMount: Unmasked", `"source": "/proc"`}},
 		"a pid namespace": {hand, "", []harness.Edit{harness.WithoutNamespace(specs.PIDNamespace)},
 			[]string{"mounts[0] (/proc)", `{"type": "pid"}`, `"source": "/proc"`}},
 		"an ipc namespace": {hand, "", []harness.Edit{harness.WithoutNamespace(specs.IPCNamespace)}, []string{"/dev/mqueue", `{"type": "ipc"}`}},
