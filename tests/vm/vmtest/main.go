@@ -27,7 +27,7 @@ func main() {
 	suite := flag.String("suite", "", "run only this suite")
 	run := flag.String("run", "", "run only tests that match, as go test has it")
 	command := flag.String("c", "", "run this shell command instead of tests")
-	limit := flag.Duration("timeout", 45*time.Minute, "of one machine")
+	limit := flag.Duration("timeout", 2*time.Hour, "of one machine")
 	logs := flag.String("logs", "", "directory for what machines write; by default that of the guest")
 	verbose := flag.Bool("v", false, "show what the tests write")
 	flag.Parse()

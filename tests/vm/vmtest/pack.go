@@ -15,6 +15,9 @@ import (
 // programs are what tests run in containers: their packages.
 var programs = [...]string{"tests/harness/probe", "tests/process/inside"}
 
+// read is what tests read of the module besides their test data.
+var read = [...]string{"go.mod", "docs/mount-options.md"}
+
 // pack writes the archive of a job: the script, davit, the tests, and what they read.
 func (r *runner) pack(job, script string, suites []suite) error {
 	f, err := os.Create(job)
@@ -29,8 +32,10 @@ func (r *runner) pack(job, script string, suites []suite) error {
 	if err := t.file("davit", r.davit); err != nil {
 		return err
 	}
-	if err := t.file("src/go.mod", "go.mod"); err != nil {
-		return err
+	for _, f := range read {
+		if err := t.file("src/"+f, f); err != nil {
+			return err
+		}
 	}
 	dir := filepath.Dir(job)
 	for _, p := range programs {
