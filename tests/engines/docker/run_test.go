@@ -7,7 +7,7 @@ import (
 )
 
 // size prints a terminal's size, as soon as Docker has set it, which it does after the start.
-const size = "until stty size 2>/dev/null; do sleep 0.02; done"
+const size = "until stty size 2>/dev/null | grep .; do sleep 0.02; done"
 
 var runScenarios = []lab.Scenario{
 	{Name: "run", Run: with(func(d docker) {
