@@ -132,6 +132,8 @@ func (d *denial) clone(flags uint64) string {
 			return "nobody may make a user namespace in a chroot, or with ids that aren't mapped in his own; inside a container its seccomp profile may forbid it as well"
 		}
 		return "CAP_SYS_ADMIN is missing: inside another container that one needs the capability, and a seccomp profile that allows clone3 and unshare; an ordinary user needs a user namespace"
+	case unix.EOPNOTSUPP:
+		return "the container's cgroup is below one that is threaded, or has processes of its own and gives controllers to its children (cgroups(7)): move those processes to a cgroup below it"
 	case unix.EACCES:
 		if user && d.sysctl(appArmorRestricts) != "1" {
 			return "a security module forbids it: does the AppArmor profile that davit runs under lack the rule userns, or SELinux's policy the permission user_namespace create?"
