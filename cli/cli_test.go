@@ -32,7 +32,7 @@ func TestUsageErrors(t *testing.T) {
 		{"create", `davit: "create" requires exactly 1 argument(s)`, "davit create [options] ID"},
 		{"create a b", `davit: "create" requires exactly 1 argument(s)`, "davit create"},
 		{"run", `davit: "run" requires exactly 1 argument(s)`, "davit run"},
-		{"start", `davit: "start" requires a minimum of 1 argument(s)`, "davit start ID [PROCESS]"},
+		{"start", `davit: "start" requires a minimum of 1 argument(s)`, "davit start [options] ID [PROCESS]"},
 		{"state", `davit: "state" requires exactly 1 argument(s)`, "davit state ID"},
 		{"delete", `davit: "delete" requires exactly 1 argument(s)`, "davit delete"},
 		{"kill", `davit: "kill" requires a minimum of 1 argument(s)`, "davit kill ID [SIGNAL]"},

@@ -81,6 +81,8 @@ func TestMountOptions(t *testing.T) {
 			m.Source = "/"
 		case opt == "remount":
 			m.Destination, m.Options = "/dev/shm", []string{opt, "ro"}
+		case (opt == "idmap" || opt == "ridmap") && os.Geteuid() != 0:
+			continue // refused to ordinary users, who can't map mounts
 		case opt == "idmap" || opt == "ridmap":
 			m.Source, m.Options = "/", []string{"rbind", opt}
 			m.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 1}}

@@ -21,8 +21,14 @@ func (t *timingsTo) IsBoolFlag() bool   { return true }
 
 func (a *app) timingsFlag() urfave.Flag {
 	a.timings = timingsTo(os.Getenv("DAVIT_TIMINGS"))
-	return &urfave.GenericFlag{Name: "timings", Usage: "show on stderr where the time goes; --timings=FILE writes it to FILE instead, for trace viewers", Value: &a.timings}
+	return optionalValue{&urfave.GenericFlag{Name: "timings", Usage: "show on stderr where the time goes; --timings=FILE writes it to FILE instead, for trace viewers", Value: &a.timings}}
 }
+
+// optionalValue is a flag whose value, if it has one, is behind a =.
+type optionalValue struct{ *urfave.GenericFlag }
+
+// TakesValue tells that the next argument isn't the flag's.
+func (optionalValue) TakesValue() bool { return false }
 
 // recorder is what the launch of a process is recorded with, or nil.
 func (a *app) recorder() *timings.Recorder {
