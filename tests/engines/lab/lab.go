@@ -87,6 +87,7 @@ type Timing struct {
 	Cgroups Cgroups
 	Command string
 	Rounds  int
+	Load    string             // of the machine meanwhile: the average over a minute, by the kernel
 	Median  map[string]float64 // in milliseconds, by runtime
 	Order   []string
 }

@@ -203,7 +203,9 @@ func (e *Engine) Measure(t *testing.T, command string, rounds int, runtimes []st
 			}
 		}
 	}
-	timing := Timing{Engine: e.Name, Cgroups: e.Cgroups, Command: command, Rounds: rounds, Median: make(map[string]float64), Order: runtimes}
+	load, _ := os.ReadFile("/proc/loadavg")
+	minute, _, _ := strings.Cut(string(load), " ")
+	timing := Timing{Engine: e.Name, Cgroups: e.Cgroups, Command: command, Rounds: rounds, Load: minute, Median: make(map[string]float64), Order: runtimes}
 	for r, values := range taken {
 		slices.Sort(values)
 		timing.Median[r] = values[len(values)/2]

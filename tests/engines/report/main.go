@@ -110,9 +110,11 @@ func note(notes *[]string, reason string) string {
 }
 
 func timings(all []lab.Timing) string {
-	b := "\n## How long\nMedians in milliseconds; the runtimes took turns within one run.\n\n| command | engine | cgroups | rounds | davit | runc | crun |\n|---|---|---|---|---|---|---|\n"
+	b := "\n## How long\nMedians in milliseconds; the runtimes took turns within one run. *Load* is the machine's meanwhile,\n" +
+		"which has to be seen beside its CPUs: a busy machine makes all of them slow.\n\n" +
+		"| command | engine | cgroups | load | rounds | davit | runc | crun |\n|---|---|---|---|---|---|---|---|\n"
 	for _, t := range all {
-		b += fmt.Sprintf("| `%s` | %s | %s | %d", t.Command, t.Engine, t.Cgroups, t.Rounds)
+		b += fmt.Sprintf("| `%s` | %s | %s | %s | %d", t.Command, t.Engine, t.Cgroups, t.Load, t.Rounds)
 		for _, r := range []string{"davit", "runc", "crun"} {
 			if ms, ok := t.Median[r]; ok {
 				b += fmt.Sprintf(" | %.0f", ms)
