@@ -30,13 +30,13 @@ var machines = [...]kind{
 		{name: "cgroups-containers", dir: "tests/cgroups", minutes: 10},
 		{name: "rootless", dir: "tests/rootless", minutes: 20},
 		{name: "security", dir: "tests/security", skip: rounds, minutes: 10},
-		{name: "integration", dir: "tests/integration", skip: crashes, minutes: 15},
-		{name: "process", dir: "tests/process", minutes: 15},
+		{name: "integration", dir: "tests/integration", skip: crashes, minutes: 30},
+		{name: "process", dir: "tests/process", minutes: 30},
 		{name: "systemd", dir: "tests/systemd", minutes: 10},
 	}},
 	{"selinux", "selinux", []suite{
 		{name: "vm", dir: "tests/vm", run: "SELinux", minutes: 10},
-		{name: "integration", dir: "tests/integration", skip: crashes, minutes: 15},
+		{name: "integration", dir: "tests/integration", skip: crashes, minutes: 30},
 	}},
 }
 
