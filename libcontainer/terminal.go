@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"davit/libcontainer/console"
+	"davit/nsenter"
 )
 
 // checkTerminal refuses combinations in which nobody would hold the terminal.
@@ -36,6 +37,7 @@ func (l *launch) connectTerminal() error {
 	if err != nil {
 		return errors.New("process.terminal: true needs a terminal to be run in the foreground: run it from one, or with --detach and --console-socket")
 	}
+	nsenter.Concurrent()
 	l.relay, err = console.NewRelay(l.master, console.RelayOptions{Console: own})
 	return err
 }

@@ -12,6 +12,7 @@ import "C"
 
 import (
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,6 +37,15 @@ func Early() *Stage {
 	s := &Stage{pid: int(C.davit_stage_pid), sock: int(C.davit_stage_sock), clone: -1}
 	C.davit_stage_pid = 0
 	return s
+}
+
+// Concurrent gives the Go runtime the processors that davit's main function kept
+// from it, for goroutines that block in system calls beside each other: on a
+// single processor one would have to wait until the other is noticed to be blocked.
+func Concurrent() {
+	if C.davit_timer_slack >= 0 {
+		runtime.GOMAXPROCS(max(4, runtime.NumCPU()))
+	}
 }
 
 // Began is when davit's main function was called, before the Go runtime
