@@ -13,6 +13,7 @@ const (
 	opEqual   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 	opGreater = unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K
 	opAtLeast = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
+	opAnyOf   = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
 	opJump    = unix.BPF_JMP | unix.BPF_JA
 	opReturn  = unix.BPF_RET | unix.BPF_K
 )
@@ -54,12 +55,17 @@ func (a *assembler) place(l *label) { l.at = len(a.insns) }
 // include adds a finished program, which reaches nothing outside of itself.
 func (a *assembler) include(program []byte) {
 	for ; len(program) >= insnSize; program = program[insnSize:] {
-		a.insns = append(a.insns, insn{
-			code: binary.NativeEndian.Uint16(program),
-			jt:   program[2],
-			jf:   program[3],
-			k:    binary.NativeEndian.Uint32(program[4:]),
-		})
+		a.insns = append(a.insns, decode(program))
+	}
+}
+
+// decode reads the first instruction of a program.
+func decode(program []byte) insn {
+	return insn{
+		code: binary.NativeEndian.Uint16(program),
+		jt:   program[2],
+		jf:   program[3],
+		k:    binary.NativeEndian.Uint32(program[4:]),
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 // programRevision changes whenever this package makes another program of the
 // same profile, so that a new davit doesn't use an old one's cache.
-const programRevision = 1
+const programRevision = 2
 
 // cacheKey names everything that a program follows from: the rules, the default
 // action, the architectures and the options; libseccomp's version, and what it

@@ -40,6 +40,9 @@ func libraryKnows(a specs.Arch) bool {
 }
 
 // generate has libseccomp write a program for each architecture and joins them.
+// If what comes out is wrong (see verify.go), guards decide about the calls with
+// conditions, and libseccomp about the rest. The rules that libseccomp refuses
+// have come up by then.
 func generate(p *profile, failUnknown, tree bool) (*compiled, error) {
 	if p.notify && apiLevel() < notifyAPI {
 		return nil, fieldErrorf("linux.seccomp.syscalls", "SCMP_ACT_NOTIFY needs libseccomp 2.5 and Linux 5.7 (API level %d); this is libseccomp %s with API level %d", notifyAPI, LibraryVersion(), apiLevel())
@@ -52,29 +55,52 @@ func generate(p *profile, failUnknown, tree bool) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	guards := p.guards()
-	sections := make([]section, len(archs))
-	for i, a := range archs {
-		s := &sections[i]
-		s.arch = a
-		if s.program, err = generateArch(p, a, rules, tree); err != nil {
-			return nil, err
-		}
-		if p.deniesUnknown() {
-			s.limit = limit(p, a)
-		}
-		for _, name := range slices.Sorted(maps.Keys(guards)) {
-			if nr, err := libseccomp.GetSyscallFromNameByArch(name, scmpArch(a)); err == nil && nr >= 0 {
-				s.guards = append(s.guards, guard{uint32(nr), guards[name]})
-			}
-		}
+	program, err := join(p, archs, rules, tree, false)
+	if err == nil && verify(program) != nil {
+		program, err = join(p, archs, rules, tree, true)
 	}
-	c := &compiled{program: assemble(sections, p.defaultAction), warnings: p.shadowed()}
+	if err != nil {
+		return nil, err
+	}
+	if err := verify(program); err != nil {
+		return nil, fieldErrorf("linux.seccomp.syscalls", "libseccomp %s writes a wrong program for the conditions of %q (%w): drop conditions, or architectures", LibraryVersion(), slices.Sorted(maps.Keys(p.guards(true))), err)
+	}
+	c := &compiled{program: program, warnings: p.shadowed()}
 	if len(unknown) > 0 {
 		c.warnings = append(c.warnings, fmt.Sprintf("linux.seccomp.syscalls: skipped, unknown to libseccomp %s: %q", LibraryVersion(), unknown))
 	}
 	return c, nil
 }
+
+// join makes the program of all architectures. With guardAll libseccomp is left
+// the rules without conditions, and those that no guard can take over.
+func join(p *profile, archs []specs.Arch, rules []resolvedRule, tree, guardAll bool) ([]byte, error) {
+	guards := p.guards(guardAll)
+	sections := make([]section, len(archs))
+	for i, a := range archs {
+		s := &sections[i]
+		s.arch = a
+		guarded := make(map[string]bool)
+		for _, name := range slices.Sorted(maps.Keys(guards)) {
+			if nr, err := libseccomp.GetSyscallFromNameByArch(name, scmpArch(a)); err == nil && nr >= 0 && !multiplexer(name) {
+				s.guards = append(s.guards, guard{uint32(nr), guards[name]})
+				guarded[name] = guardAll
+			}
+		}
+		left := slices.DeleteFunc(slices.Clone(rules), func(r resolvedRule) bool { return guarded[r.name] })
+		var err error
+		if s.program, err = generateArch(p, a, left, tree); err != nil {
+			return nil, err
+		}
+		if p.deniesUnknown() {
+			s.limit = limit(p, a)
+		}
+	}
+	return assemble(sections, p.defaultAction), nil
+}
+
+// multiplexer: libseccomp adds rules of its own to the call, for those behind it.
+func multiplexer(name string) bool { return name == "socketcall" || name == "ipc" }
 
 // generateArch returns libseccomp's program for one architecture.
 func generateArch(p *profile, a specs.Arch, rules []resolvedRule, tree bool) ([]byte, error) {

@@ -85,6 +85,10 @@ func (l numberLimit) write(a *assembler) {
 // that no rule asks for. "ALLOW below 3" beside "ALLOW from 1<<63" lets
 // 0xffffffff through. The text that seccomp_export_pfc(3) writes of the same
 // filter is right.
+//
+// Where the whole program comes out wrong (see verify.go), guards decide about
+// all calls with conditions but those that share a number with others, as the
+// calls behind socketcall(2) do on some architectures: libseccomp tells them apart.
 type guard struct {
 	nr    uint32
 	rules []guardRule // in the order of the profile; the first that holds decides
@@ -95,9 +99,10 @@ type guardRule struct {
 	args   []specs.LinuxSeccompArg // all must hold
 }
 
-// guards finds the calls whose rules libseccomp gets wrong. Rules for the
-// default action and calls that a rule decides without conditions are none.
-func (p *profile) guards() map[string][]guardRule {
+// guards finds the calls whose rules libseccomp gets wrong, or with all, each
+// call whose rules have conditions. Rules for the default action and calls that
+// a rule decides without conditions are none.
+func (p *profile) guards(all bool) map[string][]guardRule {
 	found := make(map[string][]guardRule)
 	unconditional := make(map[string]bool)
 	for i := range p.rules {
@@ -119,7 +124,7 @@ func (p *profile) guards() map[string][]guardRule {
 		}
 	}
 	for name, rules := range found {
-		if unconditional[name] || !ordersTwice(rules) {
+		if unconditional[name] || !all && !ordersTwice(rules) {
 			delete(found, name)
 		}
 	}
