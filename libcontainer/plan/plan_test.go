@@ -164,9 +164,9 @@ func TestSeccompPlace(t *testing.T) {
 		notify         bool
 		before, behind func(nsenter.Op) bool
 	}{
-		{"with privileges", false, false, is[nsenter.Bounding], is[nsenter.Rlimit]},
+		{"with privileges", false, false, is[nsenter.Bounding], is[nsenter.Chdir]},
 		{"no new privileges", true, false, is[nsenter.Exec], is[nsenter.LetGo]},
-		{"listener", false, true, is[nsenter.Bounding], is[nsenter.Rlimit]},
+		{"listener", false, true, is[nsenter.Bounding], is[nsenter.Chdir]},
 		{"listener, no new privileges", true, true, is[nsenter.ReportReady], is[nsenter.LookUp]},
 	} {
 		t.Run(c.name, func(t *testing.T) {

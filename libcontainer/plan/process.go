@@ -82,6 +82,8 @@ func (b *process) compile() (nsenter.Program, error) {
 		return nil, err
 	}
 	seccomp := b.late.Seccomp
+	// Before a filter, which may forbid getcwd(2).
+	b.add("process.cwd", nsenter.Chdir{Path: b.proc.Cwd, MayFail: boolean(b.proc.User.UID != 0)})
 	b.ruleset()
 	if !b.proc.NoNewPrivileges {
 		// Both take CAP_SYS_ADMIN or no_new_privs, landlock(7), seccomp(2): without the latter it has to be now.
@@ -209,7 +211,6 @@ func (b *process) credentials() {
 	}
 	b.plan.Warnings = append(b.plan.Warnings, warnings...)
 	b.add("process.capabilities.bounding", nsenter.Bounding{Keep: caps.bounding, Last: b.plan.in.Facts.LastCap})
-	b.add("process.cwd", nsenter.Chdir{Path: b.proc.Cwd, MayFail: boolean(b.proc.User.UID != 0)})
 	groups := make([]byte, 0, 4*len(b.proc.User.AdditionalGids))
 	for _, g := range b.proc.User.AdditionalGids {
 		groups = binary.NativeEndian.AppendUint32(groups, g)
