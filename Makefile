@@ -44,7 +44,7 @@ BENCH_PACKAGES := $(RUN_PACKAGES) crun runc
 VM_PACKAGES    := mmdebstrap debian-archive-keyring cpio xz-utils e2fsprogs qemu-system-x86
 VM_GUEST       ?= /var/tmp/davit-test-cache/vm
 
-.PHONY: all davit run test rootless-test engines-test unit vm-test lint bench fuzz install uninstall clean generate help packages-%
+.PHONY: all davit run test rootless-test engines-test conformance-test unit vm-test lint bench fuzz install uninstall clean generate help packages-%
 all: davit  ## build ./davit (the default)
 
 davit: packages-build $(STAGE)  ## one static, self-contained binary
@@ -85,6 +85,10 @@ engines-test: davit packages-engines  ## containerd, Docker, Podman, Buildah wit
 	cd tests/engines && $(GO) vet ./... && DAVIT=$(CURDIR)/davit DAVIT_ENGINES_RESULTS=$(CURDIR)/tests/engines/results \
 		$(GO) test -p 1 -count=1 -timeout 60m ./... ; code=$$?; \
 		$(GO) run ./report results >$(CURDIR)/docs/engines/results.md && exit $$code
+
+conformance-test: davit  ## the validation programs of opencontainers/runtime-tools, and docs/conformance.md; as root
+	cd tests/conformance && $(GO) vet . && DAVIT=$(CURDIR)/davit DAVIT_CONFORMANCE_PAGE=$(CURDIR)/docs/conformance.md \
+		$(GO) test -count=1 -parallel 8 -timeout 10m .
 
 unit: $(STAGE)  ## the tests that need no root
 	$(GO) test -tags $(TAGS) $$($(GO) list ./... | grep -v /tests/)
@@ -140,4 +144,4 @@ clean:  ## remove what make built
 	rm -rf davit bin nsenter/stage/bin/stage-*
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {sub(/:.*/, "", $$1); printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {sub(/:.*/, "", $$1); printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
