@@ -5,6 +5,7 @@ DESTDIR ?=
 GO      ?= go
 CC      ?= cc
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
 GOARCH    := $(shell $(GO) env GOARCH)
@@ -29,7 +30,8 @@ MUSL_ENV     = CC=$(MUSL_CC) CGO_LDFLAGS='-L$(CURDIR)/bin/lib' \
 	CGO_CFLAGS='-O2 -idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -print-multiarch)'
 
 TAGS    := seccomp,netgo,osusergo,urfave_cli_no_template
-LDFLAGS := -s -w -X davit/cli.version=$(VERSION) -X davit/cli.commit=$(COMMIT) -linkmode external -extldflags "-static -Wl,--wrap=main,--wrap=x_cgo_notify_runtime_init_done"
+# Without an id of Go's, which depends on where the sources are: the same commit makes the same binary.
+LDFLAGS := -s -w -buildid= -X davit/cli.version=$(VERSION) -X davit/cli.commit=$(COMMIT) -linkmode external -extldflags "-static -Wl,--wrap=main,--wrap=x_cgo_notify_runtime_init_done"
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export CGO_ENABLED = 1
 export GOFLAGS += -buildvcs=false
@@ -40,11 +42,12 @@ TEST_PACKAGES  := $(RUN_PACKAGES) dbus-daemon strace iproute2 libcap2-bin uidmap
 DEBIAN_ROOTFS  ?= /var/tmp/davit-test-cache/bookworm
 ENGINE_PACKAGES := $(RUN_PACKAGES) runc crun iproute2 iptables containerd docker.io podman buildah conmon containernetworking-plugins \
 	slirp4netns fuse-overlayfs uidmap catatonit tini docker-compose
+PACKAGE_PACKAGES := mmdebstrap gzip xz-utils
 BENCH_PACKAGES := $(RUN_PACKAGES) crun runc
 VM_PACKAGES    := mmdebstrap debian-archive-keyring cpio xz-utils e2fsprogs qemu-system-x86
 VM_GUEST       ?= /var/tmp/davit-test-cache/vm
 
-.PHONY: all davit run test rootless-test engines-test conformance-test unit vm-test lint bench fuzz install uninstall clean generate help packages-%
+.PHONY: all davit run test rootless-test engines-test conformance-test unit vm-test lint bench fuzz install uninstall dist deb package-test clean generate help packages-%
 all: davit  ## build ./davit (the default)
 
 davit: packages-build $(STAGE)  ## one static, self-contained binary
@@ -65,6 +68,9 @@ packages-bench:
 	@tests/packages.sh $(BENCH_PACKAGES)
 packages-vm:
 	@tests/packages.sh $(VM_PACKAGES)
+
+packages-package: packages-build
+	@tests/packages.sh $(PACKAGE_PACKAGES)
 
 packages-engines:
 	@DAVIT_QUIET_DAEMONS=1 tests/packages.sh $(ENGINE_PACKAGES)
@@ -139,6 +145,23 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/davit $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_davit
 	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/davit.fish
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/davit
+
+# Debian's names of the architectures that davit runs on are Go's.
+DEB_ARCH = $(GOARCH)
+DIST = davit-$(VERSION)-linux-$(GOARCH)
+dist: davit  ## bin/davit-VERSION-linux-ARCH.tar.gz, to be unpacked below /usr/local
+	rm -rf bin/dist
+	$(MAKE) -s install DESTDIR=$(CURDIR)/bin/dist PREFIX=
+	packaging/dist.sh $(DIST) bin/dist
+
+deb: davit  ## bin/davit_VERSION_ARCH.deb
+	rm -rf bin/deb
+	$(MAKE) -s install DESTDIR=$(CURDIR)/bin/deb PREFIX=/usr
+	packaging/deb.sh $$(packaging/version.sh $(VERSION)) $(DEB_ARCH) bin/deb
+
+package-test: packages-package  ## that dist and deb are reproducible and work on a fresh Debian; as root
+	tests/debian-rootfs.sh $(DEBIAN_ROOTFS)
+	VERSION=$(VERSION) COMMIT=$(COMMIT) tests/package/test.sh $(DEBIAN_ROOTFS)
 
 clean:  ## remove what make built
 	rm -rf davit bin nsenter/stage/bin/stage-*
