@@ -61,6 +61,7 @@ var podScenarios = []lab.Scenario{
 kind: Pod
 metadata:
   name: NAME
+  annotations: {io.podman.annotations.init.container.type: always} # Podman 4.3 removes others before it knows of their end
 spec:
   hostname: ship
   initContainers:

@@ -35,14 +35,14 @@ var runScenarios = []lab.Scenario{
 		out := p.RunWith(strings.NewReader("through a pipe"), p.run("--rm", "-i", "--", "cat")...)
 		p.Equal("output", out.Stdout, "through a pipe")
 	})},
-	{Name: "run -it", Run: with(func(p podman) {
+	{Name: "run -it", Excuse: containers.NoTerminals, Run: with(func(p podman) {
 		term := p.Terminal(33, 77, p.run("--rm", "-it", "--", "sh", "-c", "tty; read x; "+size+"; echo got $x; exit 5")...)
 		containers.Shows(p.S, term, "/dev/pts/0")
 		term.Type("words\n")
 		p.Equal("exit status", term.Wait(), 5)
 		p.Contains("output", term.Output(), "33 77", "got words")
 	})},
-	{Name: "a terminal's interrupt and window", Run: with(func(p podman) {
+	{Name: "a terminal's interrupt and window", Excuse: containers.NoTerminals, Run: with(func(p podman) {
 		term := p.Terminal(33, 77, p.run("--rm", "-it", "--", "sh", "-c", `trap "stty size; exit 44" INT; echo ready; while :; do sleep 0.02; done`)...)
 		containers.Shows(p.S, term, "ready")
 		if err := term.Resize(40, 100); err != nil {
@@ -67,7 +67,7 @@ var runScenarios = []lab.Scenario{
 			return out.Stdout == "to stdout\n" && out.Stderr == "to stderr\n"
 		})
 	})},
-	{Name: "attach", Run: with(func(p podman) {
+	{Name: "attach", Excuse: containers.NoTerminals, Run: with(func(p podman) {
 		p.detached("-it", "--", "sh", "-c", "while read x; do echo got $x; [ $x = end ] && exit 8; done")
 		term := p.Terminal(30, 90, p.cmd("attach", p.ID)...)
 		term.Type("one\n")
@@ -97,7 +97,7 @@ var runScenarios = []lab.Scenario{
 		p.Contains("126", p.Want(126, p.cmd("exec", p.ID, "/etc/passwd")...).Stderr, "ermission denied")
 		p.Contains("127", p.Want(127, p.cmd("exec", p.ID, "no-such-program")...).Stderr, "no-such-program", "not found in $PATH")
 	})},
-	{Name: "exec -it", Run: with(func(p podman) {
+	{Name: "exec -it", Excuse: containers.NoTerminals, Run: with(func(p podman) {
 		p.detached()
 		term := p.Terminal(30, 90, p.cmd("exec", "-it", "-u", "alice", p.ID, "sh", "-c", "tty; read x; "+size+"; id -un; exit 6")...)
 		containers.Shows(p.S, term, "/dev/pts/")
