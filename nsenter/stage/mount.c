@@ -67,10 +67,19 @@ void attach(struct stage *s, int mnt, int target)
 static long set_attr(int fd, u64 set, u64 clear, int recursive)
 {
 	struct mount_attr attr = { .attr_set = set, .attr_clr = clear };
+	i64 pause[2] = { 0, 1000000 };
+	long ret;
 
 	if (!set && !clear)
 		return 0;
-	return sys(mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr, sizeof(attr));
+	/* EBUSY: somebody is about to write, if only a file's access time. A process that joins right now does that, for a moment. */
+	for (int i = 0; i < 100; i++) {
+		ret = sys(mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr, sizeof(attr));
+		if (ret != -EBUSY)
+			break;
+		sys(nanosleep, pause, 0);
+	}
+	return ret;
 }
 
 /* Tells whether the kernel is too old for a call with these attributes: mount_setattr(2) is of 5.12, and takes nosymfollow since 5.14, as fsmount(2) does. */
