@@ -102,7 +102,7 @@ spec:
 var buildScenarios = []lab.Scenario{
 	{Name: "build", Run: with(func(p podman) {
 		tag := "davit.test/" + p.ID
-		p.Write("tmp/"+p.ID+"/Dockerfile", "FROM "+image+"\nWORKDIR /work\nRUN echo built >file && id -u >who\nUSER alice\nRUN id -un >/tmp/who\nCMD [\"cat\", \"/work/file\", \"/work/who\", \"/tmp/who\"]\n", 0o644)
+		p.Write("tmp/"+p.ID+"/Dockerfile", "FROM "+image+"\nWORKDIR /built\nRUN echo built >file && id -u >who\nUSER alice\nRUN id -un >/tmp/who\nCMD [\"cat\", \"/built/file\", \"/built/who\", \"/tmp/who\"]\n", 0o644)
 		p.Cleanup(func() { p.podman("rmi", "-f", tag) })
 		p.podman("build", "--network", "none", "-t", tag, p.Path("tmp", p.ID))
 		line := p.run("--rm")
