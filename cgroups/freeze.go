@@ -130,6 +130,36 @@ func (g *group) state() (FreezerState, error) {
 	return Thawed, nil
 }
 
+// Paused tells whether the container with the cgroups of [Manager.Paths] was told to
+// freeze. It is [Manager.State] for those who ask of many containers: it reads only
+// what was written to the freezers, in one read of one file each, and doesn't see that
+// a cgroup above is frozen. What can't be read isn't frozen.
+func Paused(paths map[string]string) bool {
+	if dir, ok := paths[""]; ok && firstWord(dir+"/cgroup.freeze") == "1" {
+		return true
+	}
+	if dir, ok := paths["freezer"]; ok {
+		word := firstWord(dir + "/freezer.state")
+		return word == "FROZEN" || word == "FREEZING"
+	}
+	return false
+}
+
+// firstWord reads a file of at most one short line; "" if it can't.
+func firstWord(file string) string {
+	fd, err := openRetry(unix.AT_FDCWD, file, unix.O_RDONLY|unix.O_NOFOLLOW)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	var buf [16]byte
+	n, err := unix.Read(fd, buf[:])
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(buf[:n]))
+}
+
 // freezeV2 asks for the freeze and sleeps until cgroup.events tells that it is complete.
 func (g *group) freezeV2(deadline time.Time) error {
 	if err := g.open(); err != nil {

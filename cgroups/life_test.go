@@ -159,6 +159,9 @@ func TestFreeze(t *testing.T) {
 		if got, err := m.State(); err != nil || got != want {
 			t.Errorf("State = %v, %v; want %v", got, err, want)
 		}
+		if got := Paused(m.Paths()); got != (want != Thawed) {
+			t.Errorf("Paused = %v when %v", got, want)
+		}
 	}
 	state(Thawed)
 	if err := m.Freeze(); err != nil {

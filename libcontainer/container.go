@@ -87,9 +87,11 @@ func (c *container) cgroupAt(paths map[string]string) (cgroups.Manager, error) {
 // status derives the container's status from what exists.
 func (c *container) status() specs.ContainerState {
 	alive := c.record.Init.Alive()
-	return c.record.Status(c.dir.HasFifo(), alive && c.frozen(), alive)
+	return c.record.Status(c.dir.HasFifo(), alive && cgroups.Paused(c.record.CgroupPaths), alive)
 }
 
+// frozen tells whether a process that joined the container would stop: unlike a paused
+// container's, its cgroup may be frozen by one above.
 func (c *container) frozen() bool {
 	m, err := c.cgroup()
 	if err != nil {

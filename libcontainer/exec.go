@@ -46,13 +46,11 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (int, error) {
 		return 1, err
 	}
 	defer c.close()
-	switch c.status() {
-	case specs.StateStopped:
+	switch {
+	case !c.record.Init.Alive():
 		return 1, &StatusError{Text: "cannot exec in a stopped container", Err: ErrNotRunning}
-	case state.StatePaused:
-		if !opts.IgnorePaused {
-			return 1, &StatusError{Text: "cannot exec in a paused container (use --ignore-paused to override)"}
-		}
+	case !opts.IgnorePaused && c.frozen():
+		return 1, &StatusError{Text: "cannot exec in a paused container (use --ignore-paused to override)"}
 	}
 	e, err := rt.join(c, opts, c.record.CgroupPaths)
 	if errors.Is(err, unix.EBUSY) && len(opts.Cgroups) == 0 {
