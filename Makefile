@@ -2,7 +2,9 @@
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
-GO      ?= go
+# Go as its own archive installs it, and what only root's PATH has, are found by an ordinary PATH too.
+export PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
+GO      ?= $(or $(shell command -v go 2>/dev/null),/usr/local/go/bin/go)
 CC      ?= cc
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
@@ -52,7 +54,7 @@ export GOFLAGS += -buildvcs=false
 
 BUILD_PACKAGES := gcc libc6-dev binutils musl-tools pkg-config libseccomp-dev
 RUN_PACKAGES   := busybox-static
-TEST_PACKAGES  := $(RUN_PACKAGES) dbus-daemon strace iproute2 libcap2-bin uidmap mmdebstrap python3-prometheus-client
+TEST_PACKAGES  := $(RUN_PACKAGES) procps dbus-daemon strace iproute2 libcap2-bin uidmap mmdebstrap python3-prometheus-client
 DEBIAN_ROOTFS  ?= /var/tmp/davit-test-cache/bookworm
 ENGINE_PACKAGES := $(RUN_PACKAGES) runc crun iproute2 iptables containerd docker.io podman buildah conmon containernetworking-plugins \
 	slirp4netns fuse-overlayfs uidmap catatonit tini docker-compose

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -51,6 +52,7 @@ var suite struct {
 
 // Main runs the tests of a package and returns the exit code.
 func Main(m *testing.M) int {
+	syscall.Umask(0o022) // containers' users look at what the tests make
 	if err := enterLayout(); err != nil {
 		fmt.Fprintln(os.Stderr, "harness:", err)
 		return 1
@@ -114,16 +116,15 @@ func ModuleDir() (string, error) {
 	return "", fmt.Errorf("the tests have to be run inside davit's sources")
 }
 
+// findDavit makes a copy: make in another terminal doesn't change the binary in the middle
+// of a run, and tests execute it as users to whom the way to the sources may be closed.
 func findDavit() (string, error) {
+	copied := filepath.Join(suite.dir, "davit")
 	if path := os.Getenv(EnvBinary); path != "" {
-		path, err := filepath.Abs(path)
-		if err != nil {
-			return "", err
-		}
-		if _, err := os.Stat(path); err != nil {
+		if err := copyFile(path, copied, 0o755); err != nil {
 			return "", fmt.Errorf("%s: %w", EnvBinary, err)
 		}
-		return path, nil
+		return copied, nil
 	}
 	dir, err := ModuleDir()
 	if err != nil {
@@ -134,8 +135,7 @@ func findDavit() (string, error) {
 		fmt.Fprintf(os.Stderr, "%s", out)
 		return "", fmt.Errorf("make davit: %w", err)
 	}
-	// A copy: make in another terminal doesn't change the binary in the middle of a run.
-	return filepath.Join(suite.dir, "davit"), copyFile(filepath.Join(dir, "davit"), filepath.Join(suite.dir, "davit"), 0o755)
+	return copied, copyFile(filepath.Join(dir, "davit"), copied, 0o755)
 }
 
 // Program builds a package of the module that runs in containers, and returns the program's path. It is static, because

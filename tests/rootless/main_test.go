@@ -19,6 +19,7 @@ import (
 const envPrivate = "DAVIT_ROOTLESS_PRIVATE"
 
 func TestMain(m *testing.M) {
+	syscall.Umask(0o022) // the users read /etc
 	if os.Geteuid() != 0 {
 		os.Exit(harness.Main(m)) // whoever needs root says so
 	}
@@ -49,13 +50,6 @@ func inPrivate() (code int, err error) {
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), envPrivate+"="+dir)
-	if davit := os.Getenv(harness.EnvBinary); davit != "" {
-		// A copy: the way to the sources may be closed to the users.
-		if err := copyFile(davit, filepath.Join(dir, "davit")); err != nil {
-			return 0, err
-		}
-		cmd.Env = append(cmd.Env, harness.EnvBinary+"="+filepath.Join(dir, "davit"))
-	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	err = cmd.Run()
