@@ -94,6 +94,7 @@ func (a *app) runtime() (*libcontainer.Runtime, error) {
 	if root == "" {
 		root = self.stateRoot()
 	}
+	a.log.Debug(fmt.Sprintf("davit %s; containers in %s", version, root))
 	return libcontainer.New(libcontainer.Options{Root: root, Log: a.log, SystemdCgroup: a.global.systemdCgroup,
 		SystemdUser: self.unprivileged(), Rootless: rootless, Timings: a.recorder()})
 }

@@ -32,13 +32,21 @@ func (optionalValue) TakesValue() bool { return false }
 
 // recorder is what the launch of a process is recorded with, or nil.
 func (a *app) recorder() *timings.Recorder {
-	switch a.timings {
-	case "", "0", "false":
+	wanted := a.timings != "" && a.timings != "0" && a.timings != "false"
+	if !wanted && !a.global.debug {
 		return nil
 	}
 	r := &timings.Recorder{}
+	if a.global.debug {
+		r.Log = func(s timings.Span) {
+			a.log.Debug(fmt.Sprintf("%s: %s (%.3f ms)", s.Track, s.Name, float64(s.End-s.Begin)/1e6))
+		}
+	}
 	r.Add(timings.Span{Track: timings.Runtime, Name: "start the Go runtime", Begin: nsenter.Began(), End: a.began})
 	r.Add(timings.Span{Track: timings.Runtime, Name: "read the command line", Begin: a.began, End: timings.Now()})
+	if !wanted {
+		return r
+	}
 	r.Launched = func() {
 		if err := a.showTimings(r); err != nil {
 			a.log.Warn(fmt.Sprintf("--timings: %s", err))

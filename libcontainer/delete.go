@@ -72,6 +72,7 @@ func (c *container) delete(force bool) error {
 	if err := m.Destroy(); err != nil {
 		return err
 	}
+	c.rt.debugf("cgroups of container %s removed", c.record.ID)
 	if err := c.removeRdt(); err != nil {
 		return err
 	}
@@ -93,6 +94,7 @@ func (c *container) end() error {
 		return err
 	}
 	defer unix.Close(pidfd)
+	c.rt.debugf("SIGKILL to process %d", c.record.Init.PID)
 	if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
 		return fmt.Errorf("kill the container's process: %w", err)
 	}

@@ -31,17 +31,22 @@ func (b *boot) runCreateHooks() error {
 	b.hooksBegun = true
 	h, ctx := b.spec.Hooks, context.Background()
 	outer := hookState(b.record, specs.StateCreating, b.pid)
-	if err := hooks.Run(ctx, h.Prestart, hooks.Prestart, outer, hooks.Options{Start: startOutside}); err != nil {
+	if err := hooks.Run(ctx, h.Prestart, hooks.Prestart, outer, b.rt.hooksOutside()); err != nil {
 		return err
 	}
-	if err := hooks.Run(ctx, h.CreateRuntime, hooks.CreateRuntime, outer, hooks.Options{Start: startOutside}); err != nil {
+	if err := hooks.Run(ctx, h.CreateRuntime, hooks.CreateRuntime, outer, b.rt.hooksOutside()); err != nil {
 		return err
 	}
-	if err := runInside(ctx, h.CreateContainer, hooks.CreateContainer, b.record, b.spec, specs.StateCreating); err != nil {
+	if err := b.rt.runInside(ctx, h.CreateContainer, hooks.CreateContainer, b.record, b.spec, specs.StateCreating); err != nil {
 		return err
 	}
 	b.hooked = true
 	return nil
+}
+
+// hooksOutside are the options of hooks in the runtime's namespaces.
+func (rt *Runtime) hooksOutside() hooks.Options {
+	return hooks.Options{Start: startOutside, Observe: rt.debugHook}
 }
 
 // startOutside starts a hook in the runtime's namespaces. A timer of its own is the hook's business.
@@ -53,7 +58,7 @@ func startOutside(h specs.Hook, stdin, stdout, stderr *os.File) (hooks.Process, 
 }
 
 // runInside runs hooks in the container's namespaces. They see the pid that the container sees.
-func runInside(ctx context.Context, list []specs.Hook, kind string, r *state.Record, spec *specs.Spec, status specs.ContainerState) error {
+func (rt *Runtime) runInside(ctx context.Context, list []specs.Hook, kind string, r *state.Record, spec *specs.Spec, status specs.ContainerState) error {
 	if len(list) == 0 {
 		return nil
 	}
@@ -65,7 +70,7 @@ func runInside(ctx context.Context, list []specs.Hook, kind string, r *state.Rec
 	if err != nil {
 		return err
 	}
-	opts := hooks.Options{Start: (&enterer{init: r.Init, namespaces: flags}).start}
+	opts := hooks.Options{Start: (&enterer{init: r.Init, namespaces: flags}).start, Observe: rt.debugHook}
 	return hooks.Run(ctx, list, kind, hookState(r, status, inner), opts)
 }
 
@@ -74,7 +79,9 @@ func (rt *Runtime) poststop(spec *specs.Spec, r *state.Record) {
 	if spec == nil || spec.Hooks == nil || len(spec.Hooks.Poststop) == 0 || r == nil {
 		return
 	}
-	err := hooks.Run(context.Background(), spec.Hooks.Poststop, hooks.Poststop, hookState(r, specs.StateStopped, 0), hooks.Options{Start: startOutside, KeepGoing: true})
+	opts := rt.hooksOutside()
+	opts.KeepGoing = true
+	err := hooks.Run(context.Background(), spec.Hooks.Poststop, hooks.Poststop, hookState(r, specs.StateStopped, 0), opts)
 	if err != nil {
 		rt.log.Warn(err.Error())
 	}

@@ -30,6 +30,7 @@ func (rt *Runtime) Kill(id string, sig unix.Signal, all bool) error {
 }
 
 func (c *container) signal(sig unix.Signal) error {
+	c.rt.debugf("%s to process %d", unix.SignalName(sig), c.record.Init.PID)
 	err := c.record.Init.Signal(sig)
 	if errors.Is(err, process.ErrGone) {
 		return ErrNotRunning
@@ -61,6 +62,7 @@ func (c *container) killAll(sig unix.Signal, asked bool) error {
 		return err
 	}
 	defer m.Close()
+	c.rt.debugf("%s to every process in its cgroups", unix.SignalName(sig))
 	if err := m.Kill(sig); err != nil {
 		if asked && !c.record.Init.Alive() {
 			return nil

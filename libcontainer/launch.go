@@ -159,6 +159,7 @@ func (l *launch) converse(s steps) error {
 		switch r := report.(type) {
 		case nsenter.Cloned:
 			l.pid = r.PID
+			l.debugLaunched()
 			if err = l.step("cgroups, mappings, state", s.cloned); err == nil {
 				err = l.step("compile seccomp", l.compileSeccomp)
 			}

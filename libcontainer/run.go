@@ -60,13 +60,13 @@ func (b *boot) start() error {
 	if b.record.NoProcess {
 		return ErrNoProcess
 	}
-	if err := startHooks(b.spec, b.record); err != nil {
+	if err := b.rt.startHooks(b.spec, b.record); err != nil {
 		return err
 	}
 	if err := b.execed(); err != nil {
 		return err
 	}
-	return poststart(b.spec, b.record)
+	return b.rt.poststart(b.spec, b.record)
 }
 
 // supervise waits for the process's end and cleans up after it.

@@ -66,7 +66,7 @@ func (rt *Runtime) Start(id, notifySocket string) error {
 		if spec, err = c.spec(); err != nil {
 			return err
 		}
-		if err := startHooks(spec, c.record); err != nil {
+		if err := rt.startHooks(spec, c.record); err != nil {
 			c.kill()
 			return err
 		}
@@ -83,7 +83,7 @@ func (rt *Runtime) Start(id, notifySocket string) error {
 	if err != nil {
 		return err
 	}
-	if err := poststart(spec, c.record); err != nil {
+	if err := rt.poststart(spec, c.record); err != nil {
 		c.kill()
 		return err
 	}
@@ -91,18 +91,18 @@ func (rt *Runtime) Start(id, notifySocket string) error {
 }
 
 // startHooks runs startContainer: in the container, before its process (runtime.md, Lifecycle 8).
-func startHooks(spec *specs.Spec, r *state.Record) error {
+func (rt *Runtime) startHooks(spec *specs.Spec, r *state.Record) error {
 	if spec == nil || spec.Hooks == nil {
 		return nil
 	}
-	return runInside(context.Background(), spec.Hooks.StartContainer, hooks.StartContainer, r, spec, specs.StateCreated)
+	return rt.runInside(context.Background(), spec.Hooks.StartContainer, hooks.StartContainer, r, spec, specs.StateCreated)
 }
 
-func poststart(spec *specs.Spec, r *state.Record) error {
+func (rt *Runtime) poststart(spec *specs.Spec, r *state.Record) error {
 	if spec == nil || spec.Hooks == nil {
 		return nil
 	}
-	return hooks.Run(context.Background(), spec.Hooks.Poststart, hooks.Poststart, hookState(r, specs.StateRunning, r.Init.PID), hooks.Options{Start: startOutside})
+	return hooks.Run(context.Background(), spec.Hooks.Poststart, hooks.Poststart, hookState(r, specs.StateRunning, r.Init.PID), rt.hooksOutside())
 }
 
 // kill ends a container that must not go on.

@@ -37,6 +37,8 @@ type Span struct {
 type Recorder struct {
 	// Launched, if not nil, is called once, when the process is launched and all is recorded.
 	Launched func()
+	// Log, if not nil, is told of each span when it is known.
+	Log func(Span)
 
 	spans []Span
 }
@@ -71,6 +73,9 @@ func (r *Recorder) Do(name string, do func() error) error {
 func (r *Recorder) Add(s Span) {
 	if r != nil && s.Begin != 0 && s.Begin <= s.End {
 		r.spans = append(r.spans, s)
+		if r.Log != nil {
+			r.Log(s)
+		}
 	}
 }
 
