@@ -35,6 +35,7 @@ func (m Mode) String() string {
 // Hierarchy is a mounted version 1 hierarchy.
 type Hierarchy struct {
 	Mountpoint  string   // absolute path
+	Root        string   // the cgroup that the mount point shows; "" for the topmost
 	Controllers []string // such as "cpu", "cpuacct"; empty for a named hierarchy
 	Name        string   // the value of mount option "name="
 }
@@ -49,9 +50,10 @@ func (h *Hierarchy) keys() []string {
 
 // Layout is what a host mounts. It is plain data.
 type Layout struct {
-	Mode    Mode
-	Unified string      // mount point of the unified hierarchy, "" if there is none
-	V1      []Hierarchy // each hierarchy once, however often it is mounted
+	Mode        Mode
+	Unified     string      // mount point of the unified hierarchy, "" if there is none
+	UnifiedRoot string      // as Hierarchy.Root; not looked up where that hierarchy is the only one
+	V1          []Hierarchy // each hierarchy once, however often it is mounted
 }
 
 // V1Controller returns the version 1 hierarchy that has the controller, or nil.
@@ -112,6 +114,9 @@ func parseMountinfo(table string, visible func(path string, dev uint64) bool) *L
 		}
 		f := found{dev: parseDev(fields[2]), unified: strings.HasPrefix(tail, "2 ")}
 		f.Mountpoint = unescape(fields[4])
+		if fields[3] != "/" {
+			f.Root = unescape(fields[3])
+		}
 		if !f.unified {
 			f.Controllers, f.Name = v1Options(super[len(super)-1])
 			if len(f.Controllers) == 0 && f.Name == "" {
@@ -125,7 +130,7 @@ func parseMountinfo(table string, visible func(path string, dev uint64) bool) *L
 		switch {
 		case at < 0:
 			all = append(all, f)
-		case !below(all[at].Mountpoint) && below(f.Mountpoint):
+		case !underDefault(all[at].Mountpoint) && underDefault(f.Mountpoint):
 			all[at] = f
 		}
 	}
@@ -135,7 +140,7 @@ func parseMountinfo(table string, visible func(path string, dev uint64) bool) *L
 		case !f.unified:
 			l.V1 = append(l.V1, f.Hierarchy)
 		case l.Unified == "":
-			l.Unified = f.Mountpoint
+			l.Unified, l.UnifiedRoot = f.Mountpoint, f.Root
 		}
 	}
 	l.Mode = modeOf(len(l.V1) > 0, l.Unified != "")
@@ -154,7 +159,7 @@ func modeOf(v1, unified bool) Mode {
 	return None
 }
 
-func below(path string) bool { return strings.HasPrefix(path, defaultMount+"/") }
+func underDefault(path string) bool { return strings.HasPrefix(path, defaultMount+"/") }
 
 // v1Options takes controllers and name from a version 1 superblock's options. What isn't
 // an option known from cgroups(7) or mount(8) is a controller.

@@ -34,7 +34,7 @@ func TestParseMountinfo(t *testing.T) {
 25 31 0:23 / /mnt/memory rw - cgroup cgroup rw,memory
 26 31 0:23 /docker/x /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
 27 31 0:23 / /mnt/other rw - cgroup cgroup rw,memory
-`, "", Layout{Mode: V1, V1: []Hierarchy{{Mountpoint: "/sys/fs/cgroup/memory", Controllers: []string{"memory"}}}}},
+`, "", Layout{Mode: V1, V1: []Hierarchy{{Mountpoint: "/sys/fs/cgroup/memory", Root: "/docker/x", Controllers: []string{"memory"}}}}},
 		{"hidden by a later mount", `
 25 31 0:23 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
 26 31 0:23 / /mnt/memory rw - cgroup cgroup rw,memory

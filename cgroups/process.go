@@ -3,6 +3,7 @@ package cgroups
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -21,8 +22,21 @@ func PathsOf(layout *Layout, pid int) (map[string]string, error) {
 	return parseProcCgroup(table, layout), nil
 }
 
-// parseProcCgroup joins paths from /proc/PID/cgroup with mount points. A path outside the
-// reader's cgroup namespace ("/..") has no place below them and is left out.
+// CallerPaths returns the cgroups that the caller is in, as far as the mounted hierarchies
+// show them: a container that has none of its own in a hierarchy is in that one.
+func CallerPaths(layout *Layout) (map[string]string, error) {
+	paths, err := PathsOf(layout, os.Getpid())
+	for key, dir := range paths {
+		var st unix.Stat_t
+		if unix.Stat(dir, &st) != nil {
+			delete(paths, key)
+		}
+	}
+	return paths, err
+}
+
+// parseProcCgroup joins paths from /proc/PID/cgroup with mount points. A path that isn't
+// below what is mounted there, or is outside the reader's cgroup namespace ("/.."), is left out.
 func parseProcCgroup(table string, layout *Layout) map[string]string {
 	paths := make(map[string]string)
 	for line := range strings.Lines(table) {
@@ -31,23 +45,30 @@ func parseProcCgroup(table string, layout *Layout) map[string]string {
 		if len(f) != 3 || !strings.HasPrefix(f[2], "/") || f[2] == "/.." || strings.HasPrefix(f[2], "/../") {
 			continue
 		}
-		rel := strings.TrimSuffix(f[2], " (deleted)")
-		if rel == "/" {
-			rel = ""
-		}
+		at := strings.TrimSuffix(f[2], " (deleted)")
 		if f[0] == "0" && f[1] == "" {
-			if layout.Unified != "" {
+			if rel, ok := below(layout.UnifiedRoot, at); ok && layout.Unified != "" {
 				paths[""] = layout.Unified + rel
 			}
 			continue
 		}
 		for key := range strings.SplitSeq(f[1], ",") {
 			for _, h := range layout.V1 {
-				if "name="+h.Name == key || h.Name == "" && layout.V1Controller(key) != nil && layout.V1Controller(key).Mountpoint == h.Mountpoint {
+				rel, ok := below(h.Root, at)
+				if ok && ("name="+h.Name == key || h.Name == "" && layout.V1Controller(key) != nil && layout.V1Controller(key).Mountpoint == h.Mountpoint) {
 					paths[key] = h.Mountpoint + rel
 				}
 			}
 		}
 	}
 	return paths
+}
+
+// below is the path of a cgroup seen from one above it, "" for that one itself.
+func below(root, path string) (rel string, ok bool) {
+	rel, ok = strings.CutPrefix(path, root)
+	if rel == "/" {
+		rel = ""
+	}
+	return rel, ok && (rel == "" || rel[0] == '/')
 }

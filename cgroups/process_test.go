@@ -3,9 +3,14 @@ package cgroups
 import (
 	"encoding/json"
 	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 func TestParseProcCgroup(t *testing.T) {
@@ -20,6 +25,29 @@ func TestParseProcCgroup(t *testing.T) {
 	got = parseProcCgroup("0::/\n", onV2)
 	if !maps.Equal(got, map[string]string{"": "/sys/fs/cgroup"}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// In a container without a cgroup namespace the mounts show a part of each hierarchy, by the paths of the host.
+func TestParseProcCgroupBelowRoot(t *testing.T) {
+	inside := &Layout{Mode: Hybrid, Unified: "/cg/unified", UnifiedRoot: "/docker/x",
+		V1: []Hierarchy{{Mountpoint: "/cg/memory", Root: "/docker/x", Controllers: []string{"memory"}}, {Mountpoint: "/cg/pids", Root: "/docker/x", Controllers: []string{"pids"}}}}
+	got := parseProcCgroup("4:memory:/docker/x\n3:pids:/docker/xy\n0::/docker/x/a\n", inside)
+	if want := map[string]string{"memory": "/cg/memory", "": "/cg/unified/a"}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestCallerPaths(t *testing.T) {
+	paths, err := CallerPaths(detect(t))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%v, %v", paths, err)
+	}
+	for key, dir := range paths {
+		procs, err := readAt(unix.AT_FDCWD, dir+"/cgroup.procs")
+		if err != nil || !slices.Contains(strings.Fields(procs), strconv.Itoa(os.Getpid())) {
+			t.Errorf("%q: this process isn't in %s: %v", key, dir, err)
+		}
 	}
 }
 

@@ -120,21 +120,35 @@ func (b *boot) compile() error {
 	if b.cgroup, err = cgroups.New(layout, cgroupConfig(b.rt, b.id, b.spec)); err != nil {
 		return err
 	}
-	facts.Cgroups, facts.CgroupPaths = layout, b.cgroup.Paths()
-	// Where the process can be cloned into its cgroup that has to be there first; elsewhere it is made beside the stage.
-	if layout.Mode == cgroups.V2 {
+	// Where the process can be cloned into its cgroup that has to be there first, and so has one that may be denied,
+	// for a mount to show another; elsewhere it is made beside the stage.
+	denied := b.rt.opts.Rootless && mountsCgroups(b.spec)
+	if layout.Mode == cgroups.V2 || denied {
 		if err := b.createCgroup(); err != nil {
 			return err
 		}
+	}
+	if layout.Mode == cgroups.V2 {
 		_, into := b.cgroup.Dir()
 		facts.IntoCgroup = into && !ownedInside(b.spec)
 		b.attached = facts.IntoCgroup
+	}
+	facts.Cgroups, facts.CgroupPaths = layout, b.cgroup.Paths()
+	if denied {
+		if facts.CallerCgroups, err = cgroups.CallerPaths(layout); err != nil {
+			return err
+		}
 	}
 	b.plan, err = plan.Compile(&plan.Input{
 		ID: b.id, Spec: b.spec, Bundle: b.bundle.Dir, Rootfs: b.bundle.Rootfs,
 		NoPivot: b.opts.NoPivot, NoNewKeyring: b.opts.NoNewKeyring, Inherited: b.opts.extra(), ExtraEnv: b.opts.environment(), Park: b.park, Facts: facts,
 	})
 	return err
+}
+
+// mountsCgroups tells whether the container is shown a filesystem of cgroups.
+func mountsCgroups(spec *specs.Spec) bool {
+	return slices.ContainsFunc(spec.Mounts, func(m specs.Mount) bool { return m.Type == "cgroup" || m.Type == "cgroup2" })
 }
 
 func (b *boot) createCgroup() error {

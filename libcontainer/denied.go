@@ -70,10 +70,6 @@ func (d *denial) hint() string {
 		if d.in.Errno == unix.EINVAL && d.plan.UserNamespace() {
 			return fmt.Sprintf("%d:%d and the additional groups have to be ids that the user namespace maps, see linux.uidMappings and linux.gidMappings", op.UID, op.GID)
 		}
-	case nsenter.Bind:
-		if d.in.Errno == unix.ENOENT && strings.HasPrefix(op.Source, "/sys/fs/cgroup/") && d.in.Detail == op.Source {
-			return `there is no cgroup for the container, because the caller may not make one: have one delegated to him, add {"type": "cgroup"} to linux.namespaces, or leave this mount out`
-		}
 	case nsenter.Mount:
 		if hint := d.mount(&op); hint != "" {
 			return hint

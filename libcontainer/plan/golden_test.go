@@ -37,6 +37,8 @@ const (
 	noTerminal  = `"process": {"terminal": false}`
 	filter      = `"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}`
 	cgroupMount = `"mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]}]`
+
+	cgroupMountRW = `"mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "rw"]}]`
 )
 
 func goldens() []golden {
@@ -61,6 +63,10 @@ func goldens() []golden {
 		{name: "cgroup-v1-namespace", patch: `{` + cgroupMount + `, "linux": {"namespaces": [` + allNew + `, {"type": "cgroup"}]}}`, facts: v1Facts},
 		{name: "cgroup-hybrid", patch: `{` + cgroupMount + `, "linux": {"namespaces": [` + allNew + `]}}`, facts: hybridFacts},
 		{name: "cgroup-hybrid-namespace", patch: `{` + cgroupMount + `, "linux": {"namespaces": [` + allNew + `, {"type": "cgroup"}]}}`, facts: hybridFacts},
+		{name: "cgroup-v1-caller", patch: `{` + cgroupMount + `, "linux": {"namespaces": [` + allNew + `]}}`, facts: withoutCgroup(v1Facts)},
+		{name: "cgroup-v2-caller-rw", patch: `{` + cgroupMountRW + `, "linux": {"namespaces": [` + allNew + `]}}`, facts: withoutCgroup(rootFacts)},
+		{name: "cgroup-hybrid-caller-rw", patch: `{` + cgroupMountRW + `, "linux": {"namespaces": [` + allNew + `]}}`, facts: withoutCgroup(hybridFacts)},
+		{name: "cgroup-hybrid-namespace-caller-rw", patch: `{` + cgroupMountRW + `, "linux": {"namespaces": [` + allNew + `, {"type": "cgroup"}]}}`, facts: withoutCgroup(hybridFacts)},
 		{name: "seccomp", patch: `{"process": {"noNewPrivileges": false}, "linux": {` + filter + `}}`},
 		{name: "seccomp-no-new-privs", patch: `{"linux": {` + filter + `}}`},
 		{name: "landlock", patch: `{` + landlockPolicy("strict") + `, "linux": {` + filter + `}}`, edit: landlockABI(7)},

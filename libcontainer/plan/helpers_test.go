@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,6 +51,19 @@ func v1Facts() Facts {
 	f.Cgroups.Mode, f.Cgroups.Unified = cgroups.V1, ""
 	delete(f.CgroupPaths, "")
 	return f
+}
+
+// withoutCgroup changes facts into those of a container that has to make do with its caller's cgroups.
+func withoutCgroup(facts func() Facts) func() Facts {
+	return func() Facts {
+		f := facts()
+		f.IntoCgroup, f.CallerCgroups = false, make(map[string]string)
+		for key, dir := range f.CgroupPaths {
+			f.CallerCgroups[key] = path.Join(path.Dir(dir), "caller")
+		}
+		f.CgroupPaths = nil
+		return f
+	}
 }
 
 func rootlessFacts() Facts {

@@ -35,6 +35,7 @@ type Facts struct {
 	NoAmbient      bool              // the caller's securebits forbid to raise ambient capabilities; needed only where the config has some
 	Cgroups        *cgroups.Layout   // nil where the container has no cgroup
 	CgroupPaths    map[string]string // the container's cgroups by controller, "" for the unified hierarchy; absolute paths
+	CallerCgroups  map[string]string // likewise those that the caller is in; needed only for a cgroup mount where the container has none
 	IntoCgroup     bool              // the process is cloned into the container's unified cgroup
 	RootfsMount    string            // the mount point that holds the rootfs; needed only for a shared rootfsPropagation
 	OverlayAppends bool              // overlayfs takes its layers one by one
@@ -159,6 +160,8 @@ type compiler struct {
 	unshared bool                 // the cgroup namespace is made
 	ahead    map[int]nsenter.Slot // mounts that were made before the namespaces, by their index
 	late     []nsenter.Instr      // what makes mounts read-only when nothing has to be made in them any more
+
+	callersCgroups bool // a warning says that the caller's cgroups are read-only
 }
 
 func newCompiler(in *Input) *compiler {

@@ -80,6 +80,15 @@ func TestDelegatedCgroup(t *testing.T) {
 
 // delegate makes a cgroup that belongs to the user, with the user's processes in it, as a service manager would.
 func delegate(t *testing.T, u *account, s *harness.Sandbox) (path string) {
+	return enter(t, u, s, "", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "main", "main/cgroup.procs")
+}
+
+// stranded makes one that is the user's and holds the user's processes, with nothing of the user's around it.
+func stranded(t *testing.T, u *account, s *harness.Sandbox) (path string) {
+	return enter(t, u, s, "main", "main/cgroup.procs", "main/cgroup.subtree_control", "main/cgroup.threads")
+}
+
+func enter(t *testing.T, u *account, s *harness.Sandbox, owned ...string) (path string) {
 	t.Helper()
 	path = "/" + s.ID + "-delegated"
 	dir := "/sys/fs/cgroup" + path
@@ -91,17 +100,54 @@ func delegate(t *testing.T, u *account, s *harness.Sandbox) (path string) {
 			t.Errorf("remove %s: %v", dir, err)
 		}
 	})
-	for _, f := range []string{"", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "main", "main/cgroup.procs"} {
+	for _, f := range owned {
 		must(t, os.Chown(filepath.Join(dir, f), u.uid, u.uid))
 	}
 	s.Prefix = append([]string{"sh", "-c", "echo $$ >" + main + `/cgroup.procs && exec "$@"`, "sh"}, s.Prefix...)
 	return path
 }
 
-// CVE-2023-25809 as an ordinary user: without a cgroup namespace, nothing of the host's hierarchy that is the user's may be writable.
+// CVE-2023-25809 as an ordinary user: nothing of the host's hierarchies that is the user's may be
+// writable, be it by the mount's options. What is shown is the cgroup that the container is in.
 func TestForeignCgroupsStayReadOnly(t *testing.T) {
 	if have, err := harness.CurrentLayout(); err != nil || have != harness.V2 {
 		harness.InLayout(t, harness.V2, "^TestForeignCgroupsStayReadOnly$")
+		return
+	}
+	for name, k := range kinds() {
+		for _, namespace := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, namespace %t", name, namespace), func(t *testing.T) {
+				s := k.user.sandbox(t, k.edit, harness.WithoutMount("/sys/fs/cgroup"),
+					harness.Mount(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"rw"}}),
+					harness.Shell("find /sys/fs/cgroup -type d | while read d; do mkdir $d/escaped 2>/dev/null && echo $d; done; cat /sys/fs/cgroup/cgroup.procs"))
+				if !namespace {
+					s.Edit(harness.WithoutNamespace(specs.CgroupNamespace))
+				}
+				own := stranded(t, k.user, s)
+				r := s.Run()
+				r.Succeeds()
+				if strings.Contains(r.Stdout(), "/sys/fs/cgroup") {
+					t.Errorf("the container made cgroups in %s", r.Stdout())
+				}
+				if !strings.Contains(r.Stdout(), "1\n") {
+					t.Errorf("the container doesn't see itself in what is shown: %q", r.Stdout())
+				}
+				if !strings.Contains(r.Stderr(), "mounts[") || !strings.Contains(r.Stderr(), "read-only") {
+					t.Errorf("no warning says that it can't be written: %q", r.Stderr())
+				}
+				if made, _ := filepath.Glob("/sys/fs/cgroup" + own + "/main/escaped"); len(made) > 0 {
+					t.Error("the container made a cgroup in its caller's")
+					must(t, unix.Rmdir(made[0]))
+				}
+			})
+		}
+	}
+}
+
+// In a cgroup of his own that was asked for, all that a container can write is that one.
+func TestDelegatedCgroupAlone(t *testing.T) {
+	if have, err := harness.CurrentLayout(); err != nil || have != harness.V2 {
+		harness.InLayout(t, harness.V2, "^TestDelegatedCgroupAlone$")
 		return
 	}
 	for name, k := range kinds() {
@@ -110,8 +156,6 @@ func TestForeignCgroupsStayReadOnly(t *testing.T) {
 				harness.Mount(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"rw"}}),
 				harness.Shell("find /sys/fs/cgroup -type d | while read d; do mkdir $d/escaped 2>/dev/null && echo $d; done; true"))
 			own := delegate(t, k.user, s)
-			s.Run().Fails("/sys/fs/cgroup", "there is no cgroup for the container") // for davit is in one that isn't the container's
-			// With one, it is all that is shown.
 			s.Edit(func(c *specs.Spec) { c.Linux.CgroupsPath = own + "/box" })
 			if r := s.Run(); r.Code != 0 || !strings.HasPrefix(r.Stdout(), "/sys/fs/cgroup") {
 				t.Errorf("in a delegated cgroup: exit code %d, %s%s", r.Code, r.Stdout(), r.Stderr())
