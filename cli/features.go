@@ -56,7 +56,7 @@ func allFeatures() *features.Features {
 		},
 		Annotations: map[string]string{annotationVersion: v, annotationCommit: c},
 		// Those that davit looks at.
-		PotentiallyUnsafeConfigAnnotations: []string{"org.systemd.property.", "run.oci.seccomp_fail_unknown_syscall"},
+		PotentiallyUnsafeConfigAnnotations: []string{"org.systemd.property.", "run.oci.seccomp_fail_unknown_syscall", plan.KeepGroups, plan.MountContextType},
 	}
 	if lib := seccomp.LibraryVersion(); lib != "" {
 		f.Annotations[seccomp.LibseccompAnnotation] = lib

@@ -111,8 +111,7 @@ func (c *compiler) enter() error {
 		c.add("", nsenter.Dumpable{Value: 0})
 	}
 	if c.plan.userns {
-		// An unprivileged mapping, or somebody else's namespace, may forbid setgroups(2).
-		c.add(c.ns.field(unix.CLONE_NEWUSER), nsenter.BecomeRoot{Groups: 2})
+		c.add(c.ns.field(unix.CLONE_NEWUSER), c.becomeRoot())
 	}
 	return nil
 }

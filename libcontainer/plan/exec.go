@@ -56,7 +56,7 @@ func CompileExec(in *Input) (*Plan, error) {
 		c.add("linux.namespaces", nsenter.Join{Fd: init, Type: later})
 	}
 	if c.plan.userns {
-		c.add(c.ns.field(unix.CLONE_NEWUSER), nsenter.BecomeRoot{Groups: 2})
+		c.add(c.ns.field(unix.CLONE_NEWUSER), c.becomeRoot())
 	}
 	if flags&unix.CLONE_NEWNS != 0 {
 		c.add("root.path", nsenter.EnterRoot{})

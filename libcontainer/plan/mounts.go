@@ -150,7 +150,7 @@ func (c *compiler) filesystem(m *specs.Mount, o *mountOptions) nsenter.Mount {
 		// An IPC namespace has one, that exists already: it takes no option.
 		op.Label = label
 	default:
-		op.Options = append(op.Options[:len(op.Options):len(op.Options)], "context="+label)
+		op.Options = append(op.Options[:len(op.Options):len(op.Options)], c.context+"="+label)
 	}
 	return op
 }

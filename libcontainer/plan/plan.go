@@ -157,6 +157,7 @@ type compiler struct {
 
 	hostTree bool                 // there is no mount namespace: nothing may be mounted
 	ownsDev  bool                 // what is at /dev is the container's, not bound there
+	context  string               // the mount option for linux.mountLabel
 	unshared bool                 // the cgroup namespace is made
 	ahead    map[int]nsenter.Slot // mounts that were made before the namespaces, by their index
 	late     []nsenter.Instr      // what makes mounts read-only when nothing has to be made in them any more
@@ -195,7 +196,9 @@ func (c *compiler) refuse() error {
 	case c.linux.MountLabel != "" && !c.in.Facts.SELinux:
 		return noSELinux("linux.mountLabel")
 	}
-	return nil
+	var err error
+	c.context, err = contextOption(c.spec.Annotations)
+	return err
 }
 
 func noSELinux(field string) *Error {

@@ -219,6 +219,12 @@ func (b *process) credentials() {
 	if (b.plan.userns || b.plan.in.Facts.InUserNS) && len(groups) == 0 {
 		user.SetGroups = 2 // there may be none to drop, and no permission for it
 	}
+	if keepsGroups(b.plan.in.Spec.Annotations) {
+		user.SetGroups, user.Groups = 0, nil
+		if len(groups) > 0 {
+			b.plan.Warnings = append(b.plan.Warnings, &Warning{"process.user.additionalGids", "ignored, because the annotation " + KeepGroups + " keeps the caller's groups"})
+		}
+	}
 	b.add("process.user", user)
 	b.add("process.capabilities", nsenter.Capabilities{Effective: caps.effective, Permitted: caps.permitted, Inheritable: caps.inheritable, Ambient: caps.ambient})
 	if b.proc.User.UID != 0 {
