@@ -12,7 +12,7 @@ import (
 )
 
 func checkCommand(a *app) *urfave.Command {
-	var format string
+	var format, bundle string
 	var strict bool
 	var opts inspect.Options
 	return &urfave.Command{
@@ -29,6 +29,7 @@ davit check /srv/web
 davit check --strict /srv/web || exit 1
 davit check --format json /srv/web | jq -r '.findings[] | select(.severity == "error").path'`,
 		Flags: []urfave.Flag{
+			bundleFlag(&bundle),
 			&urfave.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "print as `text|json`", Value: "text", Destination: &format},
 			&urfave.BoolFlag{Name: "strict", Usage: "let warnings fail the check, too", Destination: &strict},
 			&urfave.BoolFlag{Name: "no-pivot", Usage: "check for a container whose root is moved instead of pivoted", Destination: &opts.NoPivot},
@@ -37,9 +38,9 @@ davit check --format json /srv/web | jq -r '.findings[] | select(.severity == "e
 			if format != "text" && format != "json" {
 				return fmt.Errorf("invalid format option %q: choose text or json", format)
 			}
-			dir := "."
-			if len(args) == 1 {
-				dir = args[0]
+			dir, err := bundleArg(args, bundle)
+			if err != nil {
+				return err
 			}
 			opts.SystemdCgroup = a.global.systemdCgroup
 			findings := inspect.Bundle(dir, opts)

@@ -51,7 +51,7 @@ davit create --bundle /srv/web --console-socket /run/web.sock --pid-file /run/we
 // createFlags are those of create and run.
 func createFlags(o *libcontainer.CreateOptions) []urfave.Flag {
 	return append([]urfave.Flag{
-		&urfave.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "the bundle is in `DIR` (default the working directory)", Destination: &o.Bundle},
+		bundleFlag(&o.Bundle),
 		&urfave.StringFlag{Name: "console-socket", Usage: "send the terminal's master to the UNIX socket `PATH`", Destination: &o.ConsoleSocket},
 		&urfave.StringFlag{Name: "pid-file", Usage: "write the process's pid to `FILE`", Destination: &o.PIDFile},
 		&urfave.StringFlag{Name: "pidfd-socket", Usage: "send a pidfd of the process to the UNIX socket `PATH`", Destination: &o.PidfdSocket},

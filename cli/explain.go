@@ -15,7 +15,7 @@ import (
 )
 
 func explainCommand(a *app) *urfave.Command {
-	var format string
+	var format, bundle string
 	var opts libcontainer.CreateOptions
 	return &urfave.Command{
 		ArgsUsage: "[BUNDLE]",
@@ -28,15 +28,16 @@ davit explain
 davit explain /srv/web | grep mounts
 davit explain --format json /srv/web | jq -r '.[].instruction' | sort | uniq -c`,
 		Flags: append([]urfave.Flag{
+			bundleFlag(&bundle),
 			&urfave.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "print as `table|json`", Value: "table", Destination: &format},
 		}, worldFlags(&opts)...),
 		Action: a.action(0, 1, func(args []string) error {
 			if format != "table" && format != "json" {
 				return fmt.Errorf("invalid format option %q: choose table or json", format)
 			}
-			dir := "."
-			if len(args) == 1 {
-				dir = args[0]
+			dir, err := bundleArg(args, bundle)
+			if err != nil {
+				return err
 			}
 			// The id isn't known; it shows in names of cgroups and the keyring.
 			e, err := libcontainer.Explain(dir, "ID", &opts, a.global.systemdCgroup)

@@ -82,8 +82,8 @@ _davit_flags() {
         events) echo '--interval --stats -h --help' ;;
         stats) echo '-f --format --no-stream --interval -h --help' ;;
         spec) echo '-b --bundle --rootless -h --help' ;;
-        check) echo '-f --format --strict --no-pivot -h --help' ;;
-        explain) echo '-f --format --no-pivot --no-new-keyring --preserve-fds -h --help' ;;
+        check) echo '-b --bundle -f --format --strict --no-pivot -h --help' ;;
+        explain) echo '-b --bundle -f --format --no-pivot --no-new-keyring --preserve-fds -h --help' ;;
         doctor) echo '-f --format -h --help' ;;
         features) echo '-h --help' ;;
         completion) echo '-h --help' ;;
@@ -143,7 +143,9 @@ _davit_takes_value() {
         stats' --interval') return 0 ;;
         spec' --rootless') return 1 ;;
         spec' -b' | spec' --bundle') return 0 ;;
+        check' -b' | check' --bundle') return 0 ;;
         check' -f' | check' --format') return 0 ;;
+        explain' -b' | explain' --bundle') return 0 ;;
         explain' -f' | explain' --format') return 0 ;;
         explain' --preserve-fds') return 0 ;;
         doctor' -f' | doctor' --format') return 0 ;;
@@ -176,7 +178,9 @@ _davit_value() {
         ps' -f' | ps' --format') _davit_words 'table json' ;;
         stats' -f' | stats' --format') _davit_words 'table json openmetrics' ;;
         spec' -b' | spec' --bundle') _davit_paths -d ;;
+        check' -b' | check' --bundle') _davit_paths -d ;;
         check' -f' | check' --format') _davit_words 'text json' ;;
+        explain' -b' | explain' --bundle') _davit_paths -d ;;
         explain' -f' | explain' --format') _davit_words 'table json' ;;
         doctor' -f' | doctor' --format') _davit_words 'text json' ;;
         *' --root') _davit_paths -d ;;

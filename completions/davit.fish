@@ -123,8 +123,12 @@ function __davit_takes_value
             'stats --interval' \
             'spec -b' \
             'spec --bundle' \
+            'check -b' \
+            'check --bundle' \
             'check -f' \
             'check --format' \
+            'explain -b' \
+            'explain --bundle' \
             'explain -f' \
             'explain --format' \
             'explain --preserve-fds' \
@@ -282,12 +286,14 @@ complete -c davit -n "__davit_flags spec" -l bundle -s b -x -a '(__fish_complete
 complete -c davit -n "__davit_flags spec" -l rootless -d 'for a caller without privilege'
 complete -c davit -n "__davit_flags spec" -l help -s h -d 'show help'
 
+complete -c davit -n "__davit_flags check" -l bundle -s b -x -a '(__fish_complete_directories (commandline -ct))' -d 'the bundle is in DIR (default the working directory)'
 complete -c davit -n "__davit_flags check" -l format -s f -x -a 'text json' -d 'print as text|json'
 complete -c davit -n "__davit_flags check" -l strict -d 'let warnings fail the check, too'
 complete -c davit -n "__davit_flags check" -l no-pivot -d 'check for a container whose root is moved instead of pivoted'
 complete -c davit -n "__davit_flags check" -l help -s h -d 'show help'
 complete -c davit -n "__davit_at check eq 0" -a '(__fish_complete_directories (commandline -ct))'
 
+complete -c davit -n "__davit_flags explain" -l bundle -s b -x -a '(__fish_complete_directories (commandline -ct))' -d 'the bundle is in DIR (default the working directory)'
 complete -c davit -n "__davit_flags explain" -l format -s f -x -a 'table json' -d 'print as table|json'
 complete -c davit -n "__davit_flags explain" -l no-pivot -d 'move the root instead of pivot_root(2): for a root filesystem on ramfs; less isolated'
 complete -c davit -n "__davit_flags explain" -l no-new-keyring -d 'keep the caller\'s session keyring'
