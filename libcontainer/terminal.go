@@ -26,12 +26,13 @@ func (l *launch) connectTerminal() error {
 	if l.master == nil {
 		return nil
 	}
-	if err := console.ClearONLCR(l.master); err != nil {
-		return err
-	}
 	if l.detach {
+		// As the kernel makes it: who shows the output expects carriage returns in it, on a raw terminal.
 		defer l.closeTerminal()
 		return console.SendMaster(l.opts.ConsoleSocket, l.master)
+	}
+	if err := console.ClearONLCR(l.master); err != nil {
+		return err
 	}
 	own, err := console.Current()
 	if err != nil {

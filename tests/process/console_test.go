@@ -73,10 +73,11 @@ func (r *receiver) read(t *testing.T) string {
 	return readMaster(master)
 }
 
-// readMaster reads until no process has the terminal open any more, which is EIO.
+// readMaster reads until no process has the terminal open any more, which is EIO, and makes
+// the lines end as programs wrote them.
 func readMaster(master *os.File) string {
 	data, _ := io.ReadAll(master)
-	return string(data)
+	return strings.ReplaceAll(string(data), "\r\n", "\n")
 }
 
 func TestConsoleSocket(t *testing.T) {
@@ -90,7 +91,8 @@ func TestConsoleSocket(t *testing.T) {
 		t.Errorf("the payload is %q", name)
 	}
 	s.Davit("start", s.ID).Succeeds()
-	begin := "/dev/pts/0\n/dev/pts/0\nc\n88:0\n88:0\n0 5 620\n30 100\n-onlcr\non error\n"
+	// Engines' clients show it on a terminal in raw mode, where a bare newline doesn't go back to the first column.
+	begin := strings.ReplaceAll("/dev/pts/0\n/dev/pts/0\nc\n88:0\n88:0\n0 5 620\n30 100\nonlcr\non error\n", "\n", "\r\n")
 	buf := make([]byte, len(begin))
 	if n, err := io.ReadFull(master, buf); err != nil || string(buf) != begin {
 		t.Fatalf("the terminal shows %q, want %q, %v", buf[:n], begin, err)
@@ -124,8 +126,8 @@ func TestConsoleSocketExec(t *testing.T) {
 		s.Davit(execLine(s, "tty; stat -c %u $(tty); ps -o tty,pid,args | grep -c '[s]leep 33'; setsid sleep 33 & wait", append(flags, "-d", "--console-socket", sock.path)...)...).Succeeds()
 		master, _ := sock.receive(t)
 		buf := make([]byte, 100)
-		n, err := io.ReadAtLeast(master, buf, len("/dev/pts/0\n0\n0\n"))
-		if want := fmt.Sprintf("/dev/pts/%d\n%d\n", i, i*1000); err != nil || !strings.HasPrefix(string(buf[:n]), want) {
+		n, err := io.ReadAtLeast(master, buf, len("/dev/pts/0\r\n0\r\n0\r\n"))
+		if want := fmt.Sprintf("/dev/pts/%d\r\n%d\r\n", i, i*1000); err != nil || !strings.HasPrefix(string(buf[:n]), want) {
 			t.Errorf("%v: the terminal shows %q, want %q, %v", flags, buf[:n], want, err)
 		}
 	}
