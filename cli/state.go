@@ -9,7 +9,7 @@ import (
 func stateCommand(a *app) *urfave.Command {
 	return &urfave.Command{
 		ArgsUsage: "ID",
-		Description: `Prints what is known of a container: its status (created, running, paused or stopped), the pid of its process, 0 when there is none, its bundle, root filesystem and annotations.
+		Description: `Prints what is known of a container: its status (creating, created, running, paused or stopped), the pid of its process, 0 when there is none, its bundle, root filesystem and annotations.
 
 EXAMPLES
 davit state web

@@ -323,7 +323,8 @@ func (b *boot) join() error {
 	return b.cgroup.Attach(b.pid)
 }
 
-// save writes the state: from here on `delete` knows the process.
+// save records the process: from here on `delete` knows it, and others know that
+// it isn't to be joined yet.
 func (b *boot) save() error {
 	id, err := process.Identify(b.pid)
 	if err != nil {
@@ -339,7 +340,19 @@ func (b *boot) save() error {
 	if b.rdt != nil {
 		b.record.IntelRdtClass, b.record.IntelRdtOwned, b.record.IntelRdtMonitored = b.rdt.Class, b.rdt.Owned, b.rdt.Monitored
 	}
-	return b.dir.Save(b.record)
+	return b.dir.Begin(b.record)
+}
+
+// confined makes the container one that others can join and start: its process
+// has its root and all its confinement, and has nothing left to do but the exec.
+func (b *boot) confined() error {
+	if h := b.spec.Hooks; !b.park && h != nil && len(h.StartContainer) > 0 {
+		// For these hooks the container is created, and that is what tells (runtime.md, State).
+		if err := b.dir.MakeFifo(unix.Geteuid(), unix.Getegid()); err != nil {
+			return err
+		}
+	}
+	return b.dir.Finish()
 }
 
 func (b *boot) waiting(nsenter.Token) error { return b.runCreateHooks() }
@@ -348,6 +361,13 @@ func (b *boot) waiting(nsenter.Token) error { return b.runCreateHooks() }
 func (b *boot) undo() {
 	b.returnDevices()
 	b.abandon()
+	if b.dir != nil && !b.dir.Held() { // somebody has removed it, and the name may be another's
+		if b.cgroup != nil {
+			b.cgroup.Close()
+		}
+		b.dir.Close()
+		return
+	}
 	if b.cgroup != nil {
 		if b.made {
 			_ = b.cgroup.Kill(unix.SIGKILL)

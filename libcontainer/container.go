@@ -12,6 +12,7 @@ import (
 	"davit/cgroups/systemd"
 	"davit/libcontainer/bundle"
 	"davit/libcontainer/state"
+	"davit/nsenter"
 )
 
 // lockTimeout bounds how long a command waits for another one that changes the
@@ -41,10 +42,15 @@ func (rt *Runtime) open(id string) (*container, error) {
 	return &container{rt, dir, r}, nil
 }
 
-// lockAndLoad opens a container to change it.
-func (rt *Runtime) lockAndLoad(id string) (*container, error) {
+// lockAndLoad opens a container to change it. One that is being made isn't waited
+// for: it may be in a hook that has asked for the change, and waits for the answer.
+func (rt *Runtime) lockAndLoad(id, change string) (*container, error) {
 	c, err := rt.open(id)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.refuseCreating(change); err != nil {
+		c.close()
 		return nil, err
 	}
 	if err := lock(c.dir); err != nil {
@@ -86,8 +92,50 @@ func (c *container) cgroupAt(paths map[string]string) (cgroups.Manager, error) {
 
 // status derives the container's status from what exists.
 func (c *container) status() specs.ContainerState {
+	if c.dir.Unfinished() {
+		if s := c.unfinished(); s != "" {
+			return s
+		}
+	}
 	alive := c.record.Init.Alive()
 	return c.record.Status(c.dir.HasFifo(), alive && cgroups.Paused(c.record.CgroupPaths), alive)
+}
+
+// unfinished tells the status of a container that somebody is making, or was
+// killed while he made it; "" for one that is like others: it is made by now, or
+// its process runs, because it didn't wait for its creator to say so.
+func (c *container) unfinished() specs.ContainerState {
+	stage, err := nsenter.IsStage(c.record.Init.PID)
+	if !c.record.Init.Alive() {
+		return specs.StateStopped
+	}
+	if err == nil && !stage {
+		return ""
+	}
+	if c.dir.Busy() {
+		return specs.StateCreating
+	}
+	if r, err := c.dir.Load(); err == nil {
+		c.record = r
+	}
+	if c.dir.Unfinished() {
+		return specs.StateStopped // a process that has no creator any more ends, or waits in vain
+	}
+	return ""
+}
+
+// refuseCreating refuses what can't be done while the container is being made:
+// its process may still have the host's root, and less than its confinement.
+func (c *container) refuseCreating(what string) error {
+	if c.dir.Unfinished() && c.status() == specs.StateCreating {
+		return &StatusError{Text: "cannot " + what + ": container is being created", Err: ErrCreating}
+	}
+	return nil
+}
+
+// over tells whether the container has ended, or will because its creator was killed.
+func (c *container) over() bool {
+	return c.dir.Unfinished() && c.status() == specs.StateStopped || !c.record.Init.Alive()
 }
 
 // frozen tells whether a process that joined the container would stop: unlike a paused

@@ -21,7 +21,7 @@ var (
 
 // Pause stops all processes of a container until [Runtime.Resume].
 func (rt *Runtime) Pause(id string) error {
-	c, err := rt.lockAndLoad(id)
+	c, err := rt.lockAndLoad(id, "pause")
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (rt *Runtime) Pause(id string) error {
 
 // Resume lets the processes of a paused container go on.
 func (rt *Runtime) Resume(id string) error {
-	c, err := rt.lockAndLoad(id)
+	c, err := rt.lockAndLoad(id, "resume")
 	if err != nil {
 		return err
 	}
@@ -93,12 +93,12 @@ func (rt *Runtime) Processes(id string) ([]int, error) {
 // Update changes limits of a container that isn't stopped, and with rdt, which
 // may be nil, the share of its class. Fields that aren't set stay as they are.
 func (rt *Runtime) Update(id string, res *specs.LinuxResources, rdt *specs.LinuxIntelRdt) error {
-	c, err := rt.lockAndLoad(id)
+	c, err := rt.lockAndLoad(id, "update")
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	if !c.record.Init.Alive() {
+	if c.over() {
 		return ErrNotRunning
 	}
 	undo, err := c.updateRdt(rdt)
@@ -118,7 +118,7 @@ func (rt *Runtime) Stats(id string) (*cgroups.Stats, error) {
 		return nil, err
 	}
 	defer c.close()
-	if !c.record.Init.Alive() {
+	if c.over() {
 		return nil, &StatusError{Text: fmt.Sprintf("container with id %s is not running", id), Err: ErrNotRunning}
 	}
 	var stats *cgroups.Stats
@@ -143,7 +143,7 @@ func (rt *Runtime) Events(ctx context.Context, id string, interval time.Duration
 		return err
 	}
 	defer c.close()
-	if !c.record.Init.Alive() {
+	if c.over() {
 		return &StatusError{Text: fmt.Sprintf("container with id %s is not running", id), Err: ErrNotRunning}
 	}
 	return c.withCgroup(func(m cgroups.Manager) error { return c.watch(ctx, m, interval, report) })

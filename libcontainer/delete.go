@@ -21,8 +21,9 @@ const endTimeout = 10 * time.Second
 // Delete removes a stopped container, and with force any, whatever became of
 // it: after a crash of davit at any point nothing of the container is left
 // (runtime.md, Delete). A container that is created but not started is
-// deleted too, as other runtimes do. Deleting with force what doesn't exist is
-// no error.
+// deleted too, as other runtimes do. One that is being created can be deleted with
+// force only, and its creator then fails. Deleting with force what doesn't exist
+// is no error.
 func (rt *Runtime) Delete(id string, force bool) error {
 	if err := state.ValidateID(id); err != nil {
 		return err
@@ -35,7 +36,12 @@ func (rt *Runtime) Delete(id string, force bool) error {
 		return err
 	}
 	defer dir.Close()
-	if err := lock(dir); err != nil {
+	if err = dir.TryLock(); errors.Is(err, state.ErrLocked) {
+		if err = rt.interrupt(dir, force); err == nil {
+			err = lock(dir)
+		}
+	}
+	if err != nil {
 		if force && errors.Is(err, state.ErrNotExist) {
 			return nil
 		}
@@ -51,22 +57,45 @@ func (rt *Runtime) Delete(id string, force bool) error {
 	return rt.deleteRemains(dir, !errors.Is(err, state.ErrNotExist))
 }
 
+// interrupt comes before the wait for somebody who changes the container: it may be
+// one who makes or starts it, and waits for a hook. A forced delete makes him give up.
+func (rt *Runtime) interrupt(dir *state.Dir, force bool) error {
+	record, err := dir.Load()
+	if err != nil {
+		return nil // with the lock there is more to know
+	}
+	c := &container{rt, dir, record}
+	if force {
+		_ = c.signal(unix.SIGKILL) // what he waits for; gone is as well
+		return nil
+	}
+	if c.dir.Unfinished() && c.status() == specs.StateCreating {
+		return c.notStopped(specs.StateCreating)
+	}
+	return nil
+}
+
+func (c *container) notStopped(st specs.ContainerState) error {
+	return &StatusError{Text: fmt.Sprintf("cannot delete container %s that is not stopped: %s", c.record.ID, st), Err: ErrNotStopped}
+}
+
 func (c *container) delete(force bool) error {
+	orphan := c.dir.Unfinished() // of a creator who was killed: its process may be about to end
 	switch st := c.status(); {
-	case st == specs.StateStopped:
-	case st == specs.StateCreated || force:
+	case st == specs.StateStopped && !orphan:
+	case st == specs.StateStopped || st == specs.StateCreated || force:
 		if err := c.end(); err != nil {
 			return err
 		}
 	default:
-		return &StatusError{Text: fmt.Sprintf("cannot delete container %s that is not stopped: %s", c.record.ID, st), Err: ErrNotStopped}
+		return c.notStopped(st)
 	}
 	m, err := c.cgroup()
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if c.record.SharedPID || force {
+	if c.record.SharedPID || orphan || force {
 		_ = m.Kill(unix.SIGKILL)
 	}
 	if err := m.Destroy(); err != nil {

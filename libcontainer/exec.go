@@ -46,8 +46,11 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (int, error) {
 		return 1, err
 	}
 	defer c.close()
+	if err := c.refuseCreating("exec"); err != nil {
+		return 1, err
+	}
 	switch {
-	case !c.record.Init.Alive():
+	case c.over():
 		return 1, &StatusError{Text: "cannot exec in a stopped container", Err: ErrNotRunning}
 	case !opts.IgnorePaused && c.frozen():
 		return 1, &StatusError{Text: "cannot exec in a paused container (use --ignore-paused to override)"}
@@ -245,6 +248,8 @@ func (e *join) cloned() error {
 	e.joined = true
 	return e.save()
 }
+
+func (e *join) confined() error { return nil }
 
 func (e *join) waiting(t nsenter.Token) error {
 	return fmt.Errorf("the stage waits for %s, which a joining process has no use for", t)

@@ -2,6 +2,7 @@ package libcontainer
 
 import (
 	"context"
+	"errors"
 	"os"
 	"runtime"
 
@@ -26,10 +27,36 @@ func hookState(r *state.Record, status specs.ContainerState, pid int) []byte {
 	return specjson.EncodeState(st)
 }
 
-// runCreateHooks runs the hooks between the mounts and pivot_root, in the spec's order.
+// runCreateHooks runs the hooks between the mounts and pivot_root. Without the
+// process there is nothing to make: whoever killed it doesn't wait for a hook.
 func (b *boot) runCreateHooks() error {
 	b.hooksBegun = true
-	h, ctx := b.spec.Hooks, context.Background()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	ended, err := b.record.Init.Ended(ctx)
+	if err != nil {
+		return err
+	}
+	go func() {
+		select {
+		case <-ended:
+			cancel(errEnded)
+		case <-ctx.Done():
+		}
+	}()
+	err = b.createHooks(ctx)
+	if errors.Is(err, errEnded) {
+		return b.died()
+	}
+	b.hooked = err == nil
+	return err
+}
+
+var errEnded = errors.New("the container's process has ended")
+
+// createHooks runs them in the spec's order.
+func (b *boot) createHooks(ctx context.Context) error {
+	h := b.spec.Hooks
 	outer := hookState(b.record, specs.StateCreating, b.pid)
 	if err := hooks.Run(ctx, h.Prestart, hooks.Prestart, outer, b.rt.hooksOutside()); err != nil {
 		return err
@@ -37,11 +64,7 @@ func (b *boot) runCreateHooks() error {
 	if err := hooks.Run(ctx, h.CreateRuntime, hooks.CreateRuntime, outer, b.rt.hooksOutside()); err != nil {
 		return err
 	}
-	if err := b.rt.runInside(ctx, h.CreateContainer, hooks.CreateContainer, b.record, b.spec, specs.StateCreating); err != nil {
-		return err
-	}
-	b.hooked = true
-	return nil
+	return b.rt.runInside(ctx, h.CreateContainer, hooks.CreateContainer, b.record, b.spec, specs.StateCreating)
 }
 
 // hooksOutside are the options of hooks in the runtime's namespaces.

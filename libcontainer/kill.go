@@ -19,6 +19,9 @@ func (rt *Runtime) Kill(id string, sig unix.Signal, all bool) error {
 		return err
 	}
 	defer c.close()
+	if err := c.refuseCreating("kill"); err != nil {
+		return err
+	}
 	// Without a PID namespace the others would survive the first process.
 	if all || (sig == unix.SIGKILL && c.record.SharedPID) {
 		return c.killAll(sig, all)

@@ -56,6 +56,7 @@ type steps interface {
 	cloned() error                     // the process exists, as pid
 	waiting(t nsenter.Token) error     // the stage waits for t to be done
 	open(f *plan.FileRef) (int, error) // a descriptor for the plan; the caller closes it
+	confined() error                   // the process is ready for its exec, or past it; before anybody is told
 }
 
 // startStage begins to start a stage whose first descriptors are the process's;
@@ -175,6 +176,9 @@ func (l *launch) converse(s steps) error {
 			l.times = append(l.times, r...)
 		case nsenter.Ready:
 			l.recordStage()
+			if err := s.confined(); err != nil {
+				return err
+			}
 			return l.ready()
 		}
 		if err == nil {

@@ -61,6 +61,7 @@ func New(opts Options) (*Runtime, error) {
 var (
 	ErrNotRunning = errors.New("container not running")
 	ErrNotStopped = errors.New("container is not stopped")
+	ErrCreating   = errors.New("container is being created")
 )
 
 // StatusError is an operation that the container's status doesn't allow.

@@ -60,13 +60,18 @@ func (b *boot) start() error {
 	if b.record.NoProcess {
 		return ErrNoProcess
 	}
-	if err := b.rt.startHooks(b.spec, b.record); err != nil {
-		return err
+	if hasStartHooks(b.spec.Hooks) {
+		if err := b.rt.startHooks(b.spec, b.record); err != nil {
+			return err
+		}
+		if err := b.dir.RemoveFifo(); err != nil {
+			return err
+		}
 	}
 	if err := b.execed(); err != nil {
 		return err
 	}
-	return b.rt.poststart(b.spec, b.record)
+	return b.rt.poststart(b.spec, b.record, b.dir)
 }
 
 // supervise waits for the process's end and cleans up after it.

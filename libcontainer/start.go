@@ -44,7 +44,7 @@ func (b *boot) release() {
 // notifySocket is the service manager's (sd_notify(3)) or "": with one, Start
 // returns when the container has reported that it is ready.
 func (rt *Runtime) Start(id, notifySocket string) error {
-	c, err := rt.lockAndLoad(id)
+	c, err := rt.lockAndLoad(id, "start")
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (rt *Runtime) Start(id, notifySocket string) error {
 			return err
 		}
 		if err := rt.startHooks(spec, c.record); err != nil {
-			c.kill()
+			c.destroy()
 			return err
 		}
 	}
@@ -83,8 +83,8 @@ func (rt *Runtime) Start(id, notifySocket string) error {
 	if err != nil {
 		return err
 	}
-	if err := rt.poststart(spec, c.record); err != nil {
-		c.kill()
+	if err := rt.poststart(spec, c.record, c.dir); err != nil {
+		c.destroy()
 		return err
 	}
 	return waitReady(proxy, c.record.Init.PID)
@@ -98,11 +98,36 @@ func (rt *Runtime) startHooks(spec *specs.Spec, r *state.Record) error {
 	return rt.runInside(context.Background(), spec.Hooks.StartContainer, hooks.StartContainer, r, spec, specs.StateCreated)
 }
 
-func (rt *Runtime) poststart(spec *specs.Spec, r *state.Record) error {
-	if spec == nil || spec.Hooks == nil {
+// poststart runs the hooks after the exec. They can do with the container whatever
+// can be done with a running one, so they run without the lock. One that fails is
+// the container's end (Lifecycle 9), for which the caller has the lock again,
+// unless there is no such container any more.
+func (rt *Runtime) poststart(spec *specs.Spec, r *state.Record, dir *state.Dir) error {
+	if spec == nil || spec.Hooks == nil || len(spec.Hooks.Poststart) == 0 {
 		return nil
 	}
-	return hooks.Run(context.Background(), spec.Hooks.Poststart, hooks.Poststart, hookState(r, specs.StateRunning, r.Init.PID), rt.hooksOutside())
+	if err := dir.Unlock(); err != nil {
+		return err
+	}
+	failed := hooks.Run(context.Background(), spec.Hooks.Poststart, hooks.Poststart, hookState(r, specs.StateRunning, r.Init.PID), rt.hooksOutside())
+	if failed == nil {
+		return nil
+	}
+	if err := lock(dir); err != nil && !errors.Is(err, state.ErrNotExist) {
+		return errors.Join(failed, err)
+	}
+	return failed
+}
+
+// destroy is the end of a container whose start has failed in a hook: it is stopped,
+// removed, and its poststop hooks run (runtime.md, Lifecycle 7 and 9). The caller reports why.
+func (c *container) destroy() {
+	if !c.dir.Held() {
+		return // somebody else has removed it while the hook ran
+	}
+	if err := c.delete(true); err != nil {
+		c.rt.log.Warn("clean up: " + err.Error())
+	}
 }
 
 // kill ends a container that must not go on.

@@ -2,9 +2,29 @@ package nsenter
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
+
+// stageName is what the stage's memfd is called, in early.c too.
+const stageName = "davit-stage"
+
+// IsStage reports whether a process still runs the stage, and has not executed
+// the container's program yet. The caller knows that it is one or the other, and
+// asks afterwards whether the process is still the one that he means.
+//
+// It is an error not to be allowed to look (EACCES): for a stage, which isn't
+// dumpable, that takes CAP_SYS_PTRACE in the user namespace where it was started.
+func IsStage(pid int) (bool, error) {
+	link := make([]byte, 64)
+	n, err := unix.Readlink("/proc/"+strconv.Itoa(pid)+"/exe", link)
+	if err != nil {
+		return false, fmt.Errorf("readlink /proc/%d/exe: %w", pid, err)
+	}
+	return strings.HasPrefix(string(link[:n]), "/memfd:"+stageName), nil
+}
 
 // Linux 6.3 wants to be told; without, vm.memfd_noexec=1 would take the right to execute, and the kernel log has a warning.
 const (

@@ -49,7 +49,7 @@ func Start(files []uintptr) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	exe, err := sealed("davit-stage", code, true)
+	exe, err := sealed(stageName, code, true)
 	if err != nil {
 		return nil, fmt.Errorf("start the stage: %w", err)
 	}
@@ -65,7 +65,7 @@ func Start(files []uintptr) (*Stage, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	CallersTimers()
-	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(len(files)+1), []string{"davit-stage", strconv.Itoa(len(files))},
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(len(files)+1), []string{stageName, strconv.Itoa(len(files))},
 		&syscall.ProcAttr{Env: []string{}, Files: all})
 	if err != nil {
 		unix.Close(pair[0])

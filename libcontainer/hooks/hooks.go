@@ -137,7 +137,7 @@ func Run(ctx context.Context, hooks []specs.Hook, kind string, state []byte, opt
 	var failed []error
 	for i, hook := range hooks {
 		r := Result{Kind: kind, Index: i, Path: hook.Path}
-		if r.Err = ctx.Err(); r.Err == nil {
+		if r.Err = context.Cause(ctx); r.Err == nil {
 			r.Err = check(hook)
 		}
 		if r.Err == nil {

@@ -14,6 +14,7 @@ import (
 // which look for it among the descriptors of the container's first process.
 const (
 	recordName = "state.json"
+	unfinished = "creating.json" // the record, until the container is made
 	configName = "config.json"
 	fifoName   = "exec.fifo"
 	execName   = "exec"
@@ -30,6 +31,8 @@ type Dir struct {
 	fd       int // O_RDONLY, so that it can be locked
 	dev, ino uint64
 	owner    int
+	held     bool // the lock is ours
+	creating bool // Load found the record of a container that wasn't made yet
 }
 
 // ID returns the container's ID.
@@ -111,6 +114,7 @@ func (d *Dir) flock(how int) error {
 		flock(d.fd, unix.LOCK_UN)
 		return d.removed()
 	}
+	d.held = true
 	return nil
 }
 
@@ -124,7 +128,23 @@ func (d *Dir) Unlock() error {
 	if err := flock(d.fd, unix.LOCK_UN); err != 0 {
 		return fmt.Errorf("unlock %s: %w", d.Path(), err)
 	}
+	d.held = false
 	return nil
+}
+
+// Held reports whether the lock is ours.
+func (d *Dir) Held() bool { return d.held }
+
+// Busy reports whether somebody else holds the lock.
+func (d *Dir) Busy() bool {
+	if d.held {
+		return false
+	}
+	if flock(d.fd, unix.LOCK_SH|unix.LOCK_NB) != 0 {
+		return true
+	}
+	flock(d.fd, unix.LOCK_UN)
+	return false
 }
 
 // linked reports whether the container's name still means this directory.
@@ -141,13 +161,13 @@ func (d *Dir) removed() error {
 // SaveConfig keeps the bundle's configuration as it was when the container was
 // created: later changes to the bundle must not affect it (runtime-spec,
 // runtime.md, "Create").
-func (d *Dir) SaveConfig(raw []byte) error { return d.writeFile(configName, raw) }
+func (d *Dir) SaveConfig(raw []byte) error { return d.writeFile(configName, raw, d.rename) }
 
 // LoadConfig returns what SaveConfig kept, byte for byte.
 func (d *Dir) LoadConfig() ([]byte, error) {
 	b, err := d.readFile(configName)
 	if err == unix.ENOENT {
-		return nil, d.unfinished()
+		return nil, d.unrecorded()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s/%s: %w", d.Path(), configName, err)
@@ -155,7 +175,7 @@ func (d *Dir) LoadConfig() ([]byte, error) {
 	return b, nil
 }
 
-func (d *Dir) unfinished() error {
+func (d *Dir) unrecorded() error {
 	return &IDError{ID: d.id, Root: d.store.root, Err: ErrNotExist,
 		Why: "its creation was not finished, or is not yet; delete --force removes what is left of it"}
 }
@@ -212,10 +232,10 @@ func (d *Dir) OpenFifoPath() (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// writeFile replaces a file at once: a reader, or a crash, finds the old or the
-// new one. Two writers at a time would share the temporary file; the lock keeps
-// them apart.
-func (d *Dir) writeFile(name string, data []byte) error {
+// writeFile writes a file under another name and moves it to its own at once: a
+// reader, or a crash, finds the old or the new one. Two writers at a time would
+// share the temporary file; the lock keeps them apart.
+func (d *Dir) writeFile(name string, data []byte, move func(from, to string) error) error {
 	temp := name + ".tmp"
 	fd, err := openat(d.fd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW)
 	if err == unix.ENOENT {
@@ -231,7 +251,7 @@ func (d *Dir) writeFile(name string, data []byte) error {
 		err = cerr
 	}
 	if err == nil {
-		err = d.replace(temp, name)
+		err = move(temp, name)
 	}
 	if err != nil {
 		unix.Unlinkat(d.fd, temp, 0)
@@ -249,8 +269,11 @@ func (d *Dir) replace(temp, name string) error {
 		return unix.Unlinkat(d.fd, temp, 0)
 	}
 	// There is no old file, or the filesystem cannot exchange.
-	return unix.Renameat(d.fd, temp, d.fd, name)
+	return d.rename(temp, name)
 }
+
+// rename is for a name that is new.
+func (d *Dir) rename(from, to string) error { return unix.Renameat(d.fd, from, d.fd, to) }
 
 func writeAll(fd int, data []byte) error {
 	for len(data) > 0 {

@@ -102,8 +102,28 @@ func (e *VersionError) Error() string {
 		e.ID, e.Version, FormatVersion, e.Path)
 }
 
+// Begin records a container that is being made, so that it can be looked at and
+// removed; Finish is for when it is made. The caller holds the lock from before
+// Begin until after Finish: a record that isn't finished, and that nobody holds
+// the lock of, is what a creator left who was killed.
+func (d *Dir) Begin(r *Record) error { return d.save(unfinished, r, d.rename) }
+
+// Finish makes the record that Begin wrote that of a container.
+func (d *Dir) Finish() error {
+	if err := d.rename(unfinished, recordName); err != nil {
+		return fmt.Errorf("rename %s/%s to %s: %w", d.Path(), unfinished, recordName, err)
+	}
+	return nil
+}
+
+// Unfinished reports whether the record that Load returned last was that of a
+// container that is being made, or was when its creator was killed.
+func (d *Dir) Unfinished() bool { return d.creating }
+
 // Save replaces the container's record. The caller holds the lock.
-func (d *Dir) Save(r *Record) error {
+func (d *Dir) Save(r *Record) error { return d.save(recordName, r, d.replace) }
+
+func (d *Dir) save(name string, r *Record, move func(from, to string) error) error {
 	out := *r
 	out.FormatVersion = FormatVersion
 	if err := out.check(d.id); err != nil {
@@ -115,18 +135,28 @@ func (d *Dir) Save(r *Record) error {
 	if err != nil {
 		return fmt.Errorf("save state of container %q: %w", d.id, err)
 	}
-	return d.writeFile(recordName, data)
+	return d.writeFile(name, data, move)
 }
 
-// Load reads the container's record. Its errors are one that wraps ErrNotExist
-// if the record was never written, a *CorruptError, a *VersionError, or the
-// kernel's.
+// Load reads the container's record, finished or not. Its errors are one that
+// wraps ErrNotExist if the record was never written, a *CorruptError, a
+// *VersionError, or the kernel's.
 func (d *Dir) Load() (*Record, error) {
-	data, err := d.readFile(recordName)
+	name := recordName
+	data, err := d.readFile(name)
 	if err == unix.ENOENT {
-		return nil, d.unfinished()
+		name = unfinished
+		data, err = d.readFile(name)
 	}
-	path := d.Path() + "/" + recordName
+	if err == unix.ENOENT { // there is none, or it was finished between the two looks
+		name = recordName
+		data, err = d.readFile(name)
+	}
+	if err == unix.ENOENT {
+		return nil, d.unrecorded()
+	}
+	d.creating = name == unfinished
+	path := d.Path() + "/" + name
 	var errno unix.Errno
 	if errors.As(err, &errno) {
 		return nil, fmt.Errorf("read %s: %w", path, err)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"davit/libcontainer/process"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -274,6 +276,97 @@ func BenchmarkSaveLoad(b *testing.B) {
 		}
 		if _, err := d.Load(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A record that is begun is there for whoever looks, and tells that nobody finished it.
+func TestUnfinished(t *testing.T) {
+	st := store(t)
+	d := create(t, st, "c")
+	if err := d.Finish(); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("Finish without Begin: %v", err)
+	}
+	if err := d.TryLock(); err != nil {
+		t.Fatal(err)
+	}
+	r := record("c")
+	if err := d.Begin(r); err != nil {
+		t.Fatal(err)
+	}
+	other, err := st.Get("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	look := func(unfinished, busy bool) {
+		t.Helper()
+		got, err := other.Load()
+		if err != nil || got.Init != r.Init {
+			t.Fatalf("Load: %+v, %v", got, err)
+		}
+		if other.Unfinished() != unfinished || other.Busy() != busy {
+			t.Errorf("unfinished %v, busy %v; want %v, %v", other.Unfinished(), other.Busy(), unfinished, busy)
+		}
+	}
+	look(true, true)
+	if d.Busy() || !d.Held() || other.Held() {
+		t.Error("it isn't known who holds the lock")
+	}
+	if err := d.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	look(true, false) // as after the creator's death
+	if err := d.TryLock(); err != nil {
+		t.Errorf("whoever looks keeps the lock: %v", err)
+	}
+	if err := d.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	look(false, true)
+	if err := d.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	d = create(t, st, "c")
+	if err := d.Begin(r); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Remove(); err != nil {
+		t.Errorf("Remove of what isn't finished: %v", err)
+	}
+	if _, err := st.Get("c"); !errors.Is(err, ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
+// Whoever loads while it is finished finds one or the other.
+func TestFinishRace(t *testing.T) {
+	st := store(t)
+	for range 200 {
+		d := create(t, st, "c")
+		if err := d.Begin(record("c")); err != nil {
+			t.Fatal(err)
+		}
+		other, err := st.Get("c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		finished := make(chan error)
+		go func() { finished <- d.Finish() }()
+		for {
+			if _, err := other.Load(); err != nil {
+				t.Fatal(err)
+			}
+			if !other.Unfinished() {
+				break
+			}
+		}
+		if err := <-finished; err != nil {
+			t.Fatal(err)
+		}
+		other.Close()
+		if err := d.Remove(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -27,8 +27,8 @@ func (d *Dir) Remove() error {
 		if err := d.empty(d.fd, d.Path(), 0); err != nil {
 			return err
 		}
-		if err := unix.Unlinkat(d.fd, recordName, 0); err != nil && err != unix.ENOENT {
-			return fmt.Errorf("remove %s/%s: %w", d.Path(), recordName, err)
+		if err := d.removeRecord(); err != nil {
+			return err
 		}
 		if !d.linked() {
 			return nil // the name is free, or another container's by now
@@ -42,6 +42,20 @@ func (d *Dir) Remove() error {
 		}
 	}
 	return fmt.Errorf("remove %s: somebody keeps putting files there", d.Path())
+}
+
+// removeRecord removes the record, finished or not.
+func (d *Dir) removeRecord() error {
+	for _, name := range [...]string{recordName, unfinished} {
+		err := unix.Unlinkat(d.fd, name, 0)
+		if err == nil {
+			return nil
+		}
+		if err != unix.ENOENT {
+			return fmt.Errorf("remove %s/%s: %w", d.Path(), name, err)
+		}
+	}
+	return nil
 }
 
 // empty removes what is in a directory, except the record. It removes all it
@@ -63,7 +77,7 @@ func (d *Dir) empty(fd int, path string, depth int) error {
 	}
 	var errs []error
 	for _, name := range names {
-		if depth == 0 && name == recordName {
+		if depth == 0 && (name == recordName || name == unfinished) {
 			continue
 		}
 		if err := d.removeEntry(fd, name, path+"/"+name, depth+1); err != nil {

@@ -2,6 +2,7 @@
 // earlier command made.
 //
 //	<root>/<id>/state.json            the Record, replaced whole by rename(2)
+//	<root>/<id>/creating.json         the Record, until the container is made
 //	<root>/<id>/config.json           the bundle's configuration, byte for byte
 //	<root>/<id>/exec.fifo             there from create until start
 //	<root>/<id>/exec/<process>/...    the same again for a parked process

@@ -131,9 +131,7 @@ func TestHooksFail(t *testing.T) {
 			case "startContainer", "poststart":
 				created.Succeeds()
 				s.Davit("start", s.ID).Fails(want...)
-				s.WaitStatus(specs.StateStopped)
-				s.Davit("delete", s.ID).Succeeds()
-				s.WriteConfig()
+				s.Davit("state", s.ID).Fails("container does not exist")
 				s.Davit("run", "--bundle", s.Bundle, s.ID).Fails(want...)
 			case "poststop":
 				created.Succeeds()

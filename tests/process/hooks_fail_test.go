@@ -62,9 +62,8 @@ func TestHookFails(t *testing.T) {
 		s := failing(t, "startContainer", fail, nil)
 		s.Create().Succeeds()
 		s.Davit("start", s.ID).Fails(want("startContainer")...)
-		s.WaitStatus(specs.StateStopped)
-		s.Davit("start", s.ID).Fails("cannot start a container that has stopped")
-		s.Davit("delete", s.ID).Succeeds()
+		s.Davit("state", s.ID).Fails("container does not exist")
+		s.CheckHost()
 		if got := logOf(t, s); got != "startContainer-first poststop" {
 			t.Errorf("what ran is %q", got)
 		}
@@ -79,8 +78,8 @@ func TestHookFails(t *testing.T) {
 		s := failing(t, "poststart", fail, nil)
 		s.Create().Succeeds()
 		s.Davit("start", s.ID).Fails(want("poststart")...)
-		s.WaitStatus(specs.StateStopped)
-		s.Davit("delete", s.ID).Succeeds()
+		s.Davit("state", s.ID).Fails("container does not exist")
+		s.CheckHost()
 		s.WriteConfig()
 		for _, detach := range []string{"--detach=false", "--detach"} {
 			s.Davit("run", detach, "--bundle", s.Bundle, s.ID).Fails(want("poststart")...)
