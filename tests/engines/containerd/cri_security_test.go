@@ -82,7 +82,7 @@ var securityScenarios = []lab.Scenario{
 		}, "sh", "-c", "stat -c '%t:%T' /dev/mine; exec 3</dev/mine && echo readable; exec 3>/dev/mine || echo not writable")
 		k.Contains("output", out, "a:ed", "readable", "Operation not permitted")
 	})},
-	{Name: "privileged", Excuse: "root lacks CAP_SYS_RESOURCE on this machine", Run: as(func(k kubelet) {
+	{Name: "privileged", Excuse: lab.NoResource, Run: as(func(k kubelet) {
 		p := k.pod(func(c *cri.PodSandboxConfig) { c.Linux.SecurityContext.Privileged = true })
 		out, _ := p.run(secured(func(c *cri.LinuxContainerSecurityContext) { c.Privileged = true }), "grep", "CapEff", "/proc/self/status")
 		k.Contains("output", out, "000001ffffffffff")

@@ -75,8 +75,9 @@ func (c *Tools) Engine(title, name string) *lab.Engine {
 		e.Name = title + " " + version + ", rootless"
 		e.StateRoots = []string{runDir + "/davit"}
 	}
-	// What the tools keep: the parents of cgroups, the process that holds a user's namespaces, the storage mounted on itself.
-	e.Keeps = []string{"/" + c.Mark, c.userCgroup(), "/" + podmanParent, "/conmon", "catatonit", c.Path("storage", "overlay")}
+	// What the tools keep: the parents of cgroups, the process that holds a user's namespaces, the storage and the
+	// directory of network namespaces mounted on themselves.
+	e.Keeps = []string{"/" + c.Mark, c.userCgroup(), "/" + podmanParent, "/conmon", "catatonit", "/run/netns", c.Path("storage", "overlay")}
 	return e
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +39,22 @@ func (l listing) diff(now listing) string {
 }
 
 // host is what engines could change outside of their cells.
+//
+// Other work may go on at the same time on the machine, and mustn't be taken
+// for a leak, nor hide one. So what differs at the end is a leak unless
+// something speaks for its being another's:
+//
+//   - it's gone within [settling]: most of what others do, and what the
+//     kernel still takes down;
+//   - a cgroup with a process that isn't of a cell, in it or below: by then
+//     all cells are gone, and what they leave is empty or has processes that
+//     are found by their cell's mark. Cgroups that are gone were another's
+//     too, for nobody can remove one in use;
+//   - it's named as davit's other tests name theirs, or has the mark of another
+//     run of these;
+//   - a mount in a temporary directory, but for our own.
+//
+// Processes are known by the mark, in their command line or their cgroup.
 type host struct {
 	listing
 	sysctls map[string]string
@@ -48,14 +65,12 @@ func hostNow() host {
 	table, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.Lines(string(table)) {
 		f := strings.Fields(line)
-		// What others mount in temporary directories is theirs.
 		foreign := strings.HasPrefix(f[4], "/tmp/") || strings.HasPrefix(f[4], "/var/tmp/")
 		if strings.Contains(line, marks()) || !foreign {
 			h.add("mount", strings.Join(f[4:6], " "))
 		}
 	}
 	for _, d := range cgroupDirs("") {
-		// Other tests of davit's, and other runs of these, see to theirs.
 		foreign := strings.Contains(d, "/davit-test-") || strings.Contains(d, "/davit-engines-") && !strings.Contains(d, marks())
 		if !foreign {
 			h.add("cgroup", d)
@@ -84,37 +99,64 @@ func hostNow() host {
 	return h
 }
 
-// settle compares until nothing differs, for 20 seconds at most: the kernel
-// takes a while to end what was killed, and who else uses this machine comes
-// and goes. That cgroups of others are gone is no matter: nobody can remove
-// one that's in use.
-func (h host) settle() string {
-	var diff string
-	for range 100 {
-		now := hostNow()
-		for k := range h.listing {
-			if k[0] == "cgroup" && now.listing[k] == 0 {
-				delete(h.listing, k)
-			}
+// settling is how long differences may last.
+const settling = 20 * time.Second
+
+// settle compares the host with now until nothing differs, and tells what does in the end.
+func (h host) settle(patience time.Duration) string {
+	for end := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
+		diff := h.changes(hostNow())
+		if diff == "" || time.Now().After(end) {
+			return diff
 		}
-		diff = h.diff(now.listing)
-		for name, value := range h.sysctls {
-			if now.sysctls[name] != value {
-				diff += fmt.Sprintf("  changed: sysctl %s from %q to %q\n", name, value, now.sysctls[name])
-			}
+	}
+}
+
+// changes tells what is different now, without what is another's.
+func (h host) changes(now host) string {
+	before := maps.Clone(h.listing)
+	ours := ofEngines()
+	for k := range before {
+		if k[0] == "cgroup" && now.listing[k] == 0 {
+			delete(before, k)
 		}
-		if diff == "" {
-			return ""
+	}
+	for k := range now.listing {
+		if k[0] == "cgroup" && before[k] == 0 && inUse(k[1], ours) {
+			delete(now.listing, k)
 		}
-		time.Sleep(200 * time.Millisecond)
+	}
+	diff := before.diff(now.listing)
+	for _, name := range slices.Sorted(maps.Keys(h.sysctls)) {
+		if value := h.sysctls[name]; now.sysctls[name] != value {
+			diff += fmt.Sprintf("  changed: sysctl %s from %q to %q\n", name, value, now.sysctls[name])
+		}
 	}
 	return diff
+}
+
+// inUse tells whether there's a process in a cgroup or below it that isn't one of ours.
+func inUse(cgroup string, ours map[int]string) bool {
+	used := false
+	_ = filepath.WalkDir(cgroup, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return nil
+		}
+		for _, pid := range procs(path) {
+			if _, own := ours[pid]; !own {
+				used = true
+				return fs.SkipAll
+			}
+		}
+		return nil
+	})
+	return used
 }
 
 // sysctls reads all but those that the kernel itself changes: counters, random numbers, what follows the load.
 func sysctls() map[string]string {
 	found := make(map[string]string)
-	moving := []string{"random", "nr", "state", "file-nr", "ns_last_pid", "numa", "sched_domain", "tcp_", "nf_conntrack_count", "hash", "stat_refresh", "compact", "route", "gc_", "drop_caches", "flush", "quota"}
+	moving := []string{"random", "nr", "state", "file-nr", "ns_last_pid", "numa", "sched_domain", "tcp_", "nf_conntrack_count", "hash", "stat_refresh", "compact", "route", "gc_", "drop_caches", "flush", "quota", "perf_event_max_sample_rate"}
 	_ = filepath.WalkDir("/proc/sys", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || slices.ContainsFunc(moving, func(m string) bool { return strings.Contains(path, m) }) {
 			return nil

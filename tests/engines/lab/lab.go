@@ -30,18 +30,22 @@
 // fails through the methods of [S]; what it makes it also removes. After each,
 // the cell must be as before: mounts, cgroups, davit's state. After all,
 // [Main] compares the host with what it was: mounts, cgroups, network
-// namespaces, links, packet filter, sysctls and processes.
+// namespaces, links, packet filter, sysctls and processes. Whatever is
+// different is a leak unless it shows itself as another's: a cgroup with
+// processes that no cell had, what carries the name of other tests, a mount in
+// a temporary directory, and all that doesn't last for 20 seconds.
 //
 // A scenario may have an Excuse: words for what this machine refuses to every
 // runtime. It counts only if runc fails in the same scenario too, and the skip
 // then shows both the words and what the engine said of runc.
 //
-// Results go to the directory DAVIT_ENGINES_RESULTS, one file for a package;
-// the report command makes the table of them.
+// Results go to the directory DAVIT_ENGINES_RESULTS, one file for a package, if
+// whole tables were run: with -run, an engine's test in one kind of cgroups
+// (TestDocker/v2) at the least, which then takes the place of that in the file.
+// The report command makes the page of them, which says what davit they're of.
 package lab
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -59,7 +63,7 @@ func Main(m *testing.M, pkg string) {
 	}
 	before := hostNow()
 	code := m.Run()
-	if diff := before.settle(); diff != "" {
+	if diff := before.settle(settling); diff != "" {
 		fmt.Printf("FAIL: the host is not as it was before:\n%s", diff)
 		code = 1
 	}
@@ -70,46 +74,4 @@ func Main(m *testing.M, pkg string) {
 		}
 	}
 	os.Exit(code)
-}
-
-// Result is the outcome of one scenario.
-type Result struct {
-	Engine   string // with its version
-	Cgroups  Cgroups
-	Scenario string
-	Outcome  string // pass, fail, skip
-	Reason   string `json:",omitempty"`
-}
-
-// Timing compares runtimes by one command of an engine.
-type Timing struct {
-	Engine  string
-	Cgroups Cgroups
-	Command string
-	Rounds  int
-	Load    string             // of the machine meanwhile: the average over a minute, by the kernel
-	Median  map[string]float64 // in milliseconds, by runtime
-	Order   []string
-}
-
-// Results is what a package's run found out. There is one for the process:
-// TestMain writes what the tests add.
-type Results struct {
-	Kernel  string
-	Results []Result
-	Timings []Timing
-}
-
-var results Results
-
-func (r *Results) write(path string) error {
-	r.Kernel = kernelRelease()
-	text, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(text, '\n'), 0o644)
 }

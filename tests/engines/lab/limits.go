@@ -22,11 +22,14 @@ var (
 	PidsLimit         = Limit{"pids", "pids.max", "pids.max"}
 )
 
-// Has tells whether this cell's cgroups have the controller.
+// Has tells whether this cell's cgroups have the controller, given by its name in version 1.
 func (c *Cell) Has(controller string) bool {
 	if c.Cgroups != V2 {
 		_, err := os.Stat(filepath.Join(cgroupRoot, controller))
 		return err == nil
+	}
+	if controller == "blkio" {
+		controller = "io"
 	}
 	text, _ := os.ReadFile(c.Inside(filepath.Join(cgroupRoot, "cgroup.controllers")))
 	return slices.Contains(strings.Fields(string(text)), controller)

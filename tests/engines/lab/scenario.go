@@ -2,7 +2,6 @@ package lab
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -92,6 +91,9 @@ func (s *S) Eventually(what string, condition func() bool) {
 	}
 }
 
+// NoResource is the excuse for what the kernel allows with CAP_SYS_RESOURCE alone.
+const NoResource = "root lacks CAP_SYS_RESOURCE on this machine"
+
 // Scenarios runs a table of them, each with a look at what it left.
 func (e *Engine) Scenarios(t *testing.T, table []Scenario) {
 	for _, sc := range table {
@@ -104,12 +106,12 @@ func (e *Engine) Scenarios(t *testing.T, table []Scenario) {
 			err, skipped := e.attempt(t, sc, "davit", id)
 			if err != "" && sc.Excuse != "" {
 				if other, _ := e.attempt(t, sc, "runc", id+"r"); other != "" {
-					skipped, err = fmt.Sprintf("%s. davit: %s; runc: %s", sc.Excuse, firstLine(err), firstLine(other)), ""
+					skipped, err = excused(sc.Excuse, reason(err), reason(other)), ""
 				}
 			}
 			switch {
 			case err != "":
-				result.Outcome, result.Reason = "fail", firstLine(err)
+				result.Outcome, result.Reason = "fail", reason(err)
 				if e.Log != nil {
 					t.Logf("the engine's log ends so:\n%s", e.Log())
 				}
@@ -122,13 +124,12 @@ func (e *Engine) Scenarios(t *testing.T, table []Scenario) {
 	}
 }
 
-// firstLine makes a line of a message, of what stderr says if it quotes that.
-func firstLine(text string) string {
-	if _, stderr, found := strings.Cut(text, "\nstderr: "); found && strings.TrimSpace(stderr) != "" {
-		text = stderr
+// excused words the skip of a scenario that this machine refuses to every runtime.
+func excused(why, davit, runc string) string {
+	if davit == runc {
+		return fmt.Sprintf("%s; davit and runc: %s", why, davit)
 	}
-	words := strings.Join(strings.Fields(text), " ")
-	return words[:min(len(words), 300)]
+	return fmt.Sprintf("%s; davit: %s; runc: %s", why, davit, runc)
 }
 
 // attempt runs a scenario with one runtime, and returns why it failed or was skipped.
@@ -185,38 +186,4 @@ func (e *Engine) settle(before listing) string {
 		time.Sleep(50 * time.Millisecond)
 	}
 	return diff
-}
-
-// Measure runs commands with several runtimes in turns, so that a change of
-// the machine's load meets them all, and adds the medians to the results.
-func (e *Engine) Measure(t *testing.T, command string, rounds int, runtimes []string, run func(runtime string) error) {
-	taken := make(map[string][]float64)
-	for round := range rounds + 1 {
-		for i := range runtimes {
-			r := runtimes[(i+round)%len(runtimes)] // what one leaves to the kernel mustn't always slow the same
-			start := time.Now()
-			if err := run(r); err != nil {
-				t.Fatal(err)
-			}
-			if round > 0 { // the first one warms up
-				taken[r] = append(taken[r], float64(time.Since(start).Microseconds())/1000)
-			}
-		}
-	}
-	load, _ := os.ReadFile("/proc/loadavg")
-	minute, _, _ := strings.Cut(string(load), " ")
-	timing := Timing{Engine: e.Name, Cgroups: e.Cgroups, Command: command, Rounds: rounds, Load: minute, Median: make(map[string]float64), Order: runtimes}
-	for r, values := range taken {
-		slices.Sort(values)
-		timing.Median[r] = values[len(values)/2]
-	}
-	t.Logf("%s, %s: %v", e.Name, command, timing.Median)
-	results.Timings = append(results.Timings, timing)
-}
-
-// Rounds is how often to measure: DAVIT_ENGINES_ROUNDS, or 15.
-func Rounds() int {
-	n := 15
-	_, _ = fmt.Sscan(os.Getenv("DAVIT_ENGINES_ROUNDS"), &n)
-	return n
 }

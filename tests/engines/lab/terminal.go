@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,6 +42,16 @@ func (s *S) Terminal(rows, columns uint16, args ...string) *Terminal {
 		_ = t.cmd.Process.Kill()
 	})
 	return t
+}
+
+// Shows waits until a terminal has shown a text, not as long as for a
+// command: that it never does is how some engines fail.
+func (s *S) Shows(t *Terminal, text string) {
+	for end := time.Now().Add(Patience / 2); !strings.Contains(t.Output(), text); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.Fatalf("the terminal doesn't show %q, but:\n%s", text, t.Output())
+		}
+	}
 }
 
 func (t *Terminal) read() {

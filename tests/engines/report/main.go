@@ -3,7 +3,7 @@
 package main
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -26,35 +26,74 @@ func main() {
 }
 
 func report(w io.Writer, dir string) error {
-	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	all, err := read(dir)
 	if err != nil {
 		return err
 	}
-	var all lab.Results
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			return err
-		}
-		var r lab.Results
-		if err := json.Unmarshal(text, &r); err != nil {
-			return fmt.Errorf("%s: %w", f, err)
-		}
-		all.Kernel = r.Kernel
-		all.Results = append(all.Results, r.Results...)
-		all.Timings = append(all.Timings, r.Timings...)
-	}
 	page := "# Engines on davit\n\n" +
-		"`make engines-test` writes this page: real engines from Debian's packages, started with davit as their runtime, on Linux " + all.Kernel + ".\n" +
+		"`make engines-test` writes this page: real engines from Debian's packages, started with davit as their runtime.\n" +
 		"A scenario passes only if davit made its containers and no other runtime did, and nothing was left of them. A skip because of\n" +
 		"the machine is one that runc shows there as well.\n" +
 		"*hybrid*: version 1 hierarchies beside version 2; *v1*: version 1 alone; *v2*: version 2 alone, with the few controllers that version 1 leaves to it.\n"
+	page += versions(all.Runs)
 	page += timings(all.Timings)
 	for _, engine := range inOrder(all.Results, func(r lab.Result) string { return r.Engine }) {
 		page += table(engine, all.Results)
 	}
 	_, err = io.WriteString(w, page)
 	return err
+}
+
+// read collects what the packages' runs wrote, in an order that doesn't depend
+// on which of them ran last.
+func read(dir string) (lab.Results, error) {
+	var all lab.Results
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return all, err
+	}
+	for _, f := range files {
+		r, err := lab.ReadResults(f)
+		if err != nil {
+			return all, fmt.Errorf("%s: %w", f, err)
+		}
+		all.Runs = append(all.Runs, r.Runs...)
+		all.Results = append(all.Results, r.Results...)
+		all.Timings = append(all.Timings, r.Timings...)
+	}
+	slices.SortStableFunc(all.Runs, func(a, b lab.Run) int { return compare(a.Engine, b.Engine, a.Cgroups, b.Cgroups) })
+	slices.SortStableFunc(all.Results, func(a, b lab.Result) int { return compare(a.Engine, b.Engine, a.Cgroups, b.Cgroups) })
+	slices.SortStableFunc(all.Timings, func(a, b lab.Timing) int { return compare(a.Engine, b.Engine, a.Cgroups, b.Cgroups) })
+	return all, nil
+}
+
+// compare sorts by engine and cgroups; hybrid, v1, v2 happen to be in the order of the alphabet.
+func compare(engine, other string, cgroups, others lab.Cgroups) int {
+	return cmp.Or(strings.Compare(strings.ToLower(engine), strings.ToLower(other)), strings.Compare(string(cgroups), string(others)))
+}
+
+// versions says what was tested, and where a part of the results is of another davit or kernel.
+func versions(runs []lab.Run) string {
+	var seen []string
+	parts := make(map[string][]string)
+	for _, r := range runs {
+		of := r.Davit + " on Linux " + r.Kernel
+		if !slices.Contains(seen, of) {
+			seen = append(seen, of)
+		}
+		parts[of] = append(parts[of], r.Engine+" ("+string(r.Cgroups)+")")
+	}
+	if len(seen) == 0 {
+		return ""
+	}
+	if len(seen) == 1 {
+		return "All by " + seen[0] + ".\n"
+	}
+	b := "\nNot all by one davit:\n"
+	for _, of := range seen {
+		b += "- " + of + ": " + strings.Join(parts[of], "; ") + "\n"
+	}
+	return b
 }
 
 // inOrder lists what's new, as it comes.
@@ -93,10 +132,7 @@ func table(engine string, results []lab.Result) string {
 		b += " |\n"
 	}
 	head := fmt.Sprintf("\n## %s\n%d pass, %d fail, %d skip\n\n", engine, count["pass"], count["fail"], count["skip"])
-	for i, n := range notes {
-		b += fmt.Sprintf("\n[%d] %s\n", i+1, n)
-	}
-	return head + b
+	return head + b + footnotes(notes)
 }
 
 func note(notes *[]string, reason string) string {
@@ -113,16 +149,25 @@ func timings(all []lab.Timing) string {
 	b := "\n## How long\nMedians in milliseconds; the runtimes took turns within one run. *Load* is the machine's meanwhile,\n" +
 		"which has to be seen beside its CPUs: a busy machine makes all of them slow.\n\n" +
 		"| command | engine | cgroups | load | rounds | davit | runc | crun |\n|---|---|---|---|---|---|---|---|\n"
+	var notes []string
 	for _, t := range all {
 		b += fmt.Sprintf("| `%s` | %s | %s | %s | %d", t.Command, t.Engine, t.Cgroups, t.Load, t.Rounds)
-		for _, r := range []string{"davit", "runc", "crun"} {
+		for _, r := range lab.Runtimes() {
 			if ms, ok := t.Median[r]; ok {
 				b += fmt.Sprintf(" | %.0f", ms)
 			} else {
-				b += " | –"
+				b += " | –" + note(&notes, cmp.Or(t.Without[r], "not measured"))
 			}
 		}
 		b += " |\n"
+	}
+	return b + footnotes(notes)
+}
+
+func footnotes(notes []string) string {
+	b := ""
+	for i, n := range notes {
+		b += fmt.Sprintf("\n[%d] %s\n", i+1, n)
 	}
 	return b
 }
