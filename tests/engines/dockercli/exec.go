@@ -33,7 +33,7 @@ var execScenarios = []Scenario{
 		c.Shows(term, "/dev/pts/")
 		term.Type("words\n")
 		c.Equal("exit status", term.Wait(), 6)
-		c.Contains("output", strings.ReplaceAll(term.Output(), "\r", ""), "30 90", "alice\n/tmp\nhello words")
+		c.Contains("output", term.Output(), "30 90", "alice\r\n/tmp\r\nhello words")
 	}},
 	{Name: "exec -d", Run: func(c C) {
 		c.Start()
