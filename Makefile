@@ -150,7 +150,11 @@ generate:  ## what is generated: the twins of the instruction set, the decoders 
 install: davit  ## PREFIX=/usr/local, DESTDIR=
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/davit
 	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/davit/LICENSE
+	install -D -m 0644 packaging/copyright $(DESTDIR)$(PREFIX)/share/doc/davit/copyright
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/davit/README.md
+	install -d $(DESTDIR)$(PREFIX)/share/doc/davit/docs/engines
+	install -m 0644 docs/*.md docs/*.svg $(DESTDIR)$(PREFIX)/share/doc/davit/docs
+	install -m 0644 docs/engines/*.md $(DESTDIR)$(PREFIX)/share/doc/davit/docs/engines
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -D -m 0644 completions/davit.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/davit
@@ -163,7 +167,9 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/davit.fish
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/davit
 
-# Debian's names of the architectures that davit runs on are Go's.
+# Debian's names of the architectures that davit runs on are Go's. Who made the commit answers for its package, unless
+# another says so: git's configuration isn't asked, so that the same commit makes the same package everywhere.
+deb: export DEB_MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null || echo 'davit <davit@localhost>')
 DEB_ARCH = $(GOARCH)
 DIST = davit-$(VERSION)-linux-$(GOARCH)
 dist: davit  ## bin/davit-VERSION-linux-ARCH.tar.gz, to be unpacked below /usr/local
@@ -171,7 +177,7 @@ dist: davit  ## bin/davit-VERSION-linux-ARCH.tar.gz, to be unpacked below /usr/l
 	$(MAKE) -s install DESTDIR=$(CURDIR)/bin/dist PREFIX=
 	packaging/dist.sh $(DIST) bin/dist
 
-deb: davit  ## bin/davit_VERSION_ARCH.deb
+deb: davit  ## bin/davit_VERSION_ARCH.deb; DEB_MAINTAINER="Name <address>"
 	rm -rf bin/deb
 	$(MAKE) -s install DESTDIR=$(CURDIR)/bin/deb PREFIX=/usr
 	packaging/deb.sh $$(packaging/version.sh $(VERSION)) $(DEB_ARCH) bin/deb

@@ -29,7 +29,8 @@ func (f *findings) get(name string) finding {
 // doctor runs `davit doctor --format json` behind a command line's beginning.
 func doctor(t *testing.T, wantCode int, prefix ...string) *findings {
 	t.Helper()
-	line := append(append([]string{}, prefix...), harness.Binary(t), "doctor", "--format", "json")
+	// Whose /run/davit is, this isn't about.
+	line := append(append([]string{}, prefix...), harness.Binary(t), "--root", t.TempDir()+"/state", "doctor", "--format", "json")
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR=")
 	out, err := cmd.Output()

@@ -20,7 +20,8 @@ make_in() {
 	shift
 	mkdir -p "$dir"
 	git ls-files -z --cached --others --exclude-standard | tar --null -T - -c | tar -x -C "$dir"
-	env "$@" make -s -C "$dir" VERSION="$VERSION" COMMIT="$COMMIT" SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" dist deb
+	env "$@" make -s -C "$dir" VERSION="$VERSION" COMMIT="$COMMIT" SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
+		DEB_MAINTAINER='Ann O. & B/C <ann@example.org>' dist deb
 }
 (make_in "$work/one" TZ=UTC)
 (umask 077; make_in "$work/another/much-longer/place" TZ=Asia/Tokyo LC_ALL=C.UTF-8 GOCACHE="$work/gocache")
@@ -58,9 +59,11 @@ cp "$work"/one/bin/*.deb "$work/root/davit.deb"
 inside dpkg -i /davit.deb
 works /usr
 inside dpkg --verify davit
+[ -s "$work/root/usr/share/doc/davit/docs/speed.md" ] || die "the package lacks what its README leads to"
+[ "$(inside dpkg-query -W -f '${Maintainer}' davit)" = 'Ann O. & B/C <ann@example.org>' ] || die "the package is somebody else's"
 [ -z "$(inside dpkg-query -W -f '${Depends}' davit)" ] || die "the package depends on something"
 inside dpkg -r davit
-[ ! -e "$work/root/usr/bin/davit" ] || die "davit stayed"
+[ -z "$(inside find /usr /etc /var -name '*davit*' ! -path '/var/lib/dpkg/*')" ] || die "the package leaves something"
 say "the package installs, runs a container and goes"
 
 make -s -C "$work/one" VERSION="$VERSION" COMMIT="$COMMIT" DESTDIR="$work/root" install
