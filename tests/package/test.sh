@@ -44,7 +44,7 @@ inside sh -c 'command -v davit' && die "the root isn't clean"
 
 # works says whether the davit in the root does, with what belongs to it below a prefix.
 works() {
-	inside davit --version | grep -qF "$COMMIT" || die "davit --version doesn't name the commit"
+	[[ $(inside davit --version) == *"$COMMIT"* ]] || die "davit --version doesn't name the commit"
 	[ -s "$(echo "$work/root$1"/share/man/man1/davit-run.1*)" ] || die "no manual page"
 	inside bash -n "$1/share/bash-completion/completions/davit" || die "no completion for bash"
 	mkdir -p "$work/root/bundle/rootfs"
