@@ -14,6 +14,10 @@
 //	relative  a/b      <mount point>/davit/a/b
 //	empty              <mount point>/davit-<id>
 //
+// A caller who may not write there, such as an ordinary user, has the container of the third
+// line beside himself on pure v2, <parent of his own cgroup>/davit-<id>, if that is delegated
+// to him. ([Config].Rootless; it is the one case where the place depends on the caller.)
+//
 // The place is relative to the mount points, so in a container with a cgroup namespace
 // and its own cgroup mount it lies below that container's cgroup. A path with a ".."
 // component, and one that names a mount point itself, are errors.
@@ -51,6 +55,10 @@ type Config struct {
 	// Rootless lets a container do without those cgroups that the caller has no
 	// permission to create, unless Path or Resources ask for them.
 	Rootless bool
+	// Beside is told of a cgroup that is about to be made where Path and ID don't say: a
+	// container that is Rootless and has no Path goes beside its caller in the unified
+	// hierarchy, where that is delegated to him. An error of it is Create's. May be nil.
+	Beside func(dir string) error
 	// Owner is the host uid that a v2 cgroup is delegated to; nil keeps the caller's.
 	// [Owner] derives it from a config. Version 1 cgroups are never delegated.
 	Owner *uint32

@@ -22,11 +22,15 @@ func (m *manager) Create() (err error) {
 	allFresh := true
 	for _, g := range m.groups {
 		fresh, err := m.createGroup(g)
+		if m.tolerates(err) {
+			g.undo()
+			fresh, err = m.createBeside(g)
+		}
+		if m.tolerates(err) {
+			g.undo()
+			continue
+		}
 		if err != nil {
-			if m.cfg.Rootless && m.cfg.Path == "" && isPermission(err) {
-				g.undo()
-				continue
-			}
 			if m.cfg.Path != "" && isPermission(err) {
 				err = fmt.Errorf("%w (linux.cgroupsPath asks for it: have its parent delegated to the caller, or leave it out)", err)
 			}
@@ -45,6 +49,40 @@ func (m *manager) Create() (err error) {
 		return err
 	}
 	return m.delegate()
+}
+
+// tolerates tells an error of a caller who may not make a cgroup that nobody asks for.
+func (m *manager) tolerates(err error) bool {
+	return m.cfg.Rootless && m.cfg.Path == "" && isPermission(err)
+}
+
+// createBeside makes the directory beside the caller's own, where that part of the unified
+// hierarchy is delegated to him. Below his own it couldn't have controllers, as he is in there
+// himself; and nobody but the owner of a cgroup above both could move a process to another
+// part (cgroups(7), "no internal processes" rule, "Delegation containment rules").
+func (m *manager) createBeside(g *group) (fresh bool, err error) {
+	if !g.unified || len(m.groups) != 1 {
+		return false, unix.EACCES
+	}
+	caller, err := CallerPaths(&Layout{Mode: V2, Unified: g.mount})
+	if err != nil {
+		return false, err
+	}
+	own, ok := caller[""]
+	if !ok || own == g.mount {
+		return false, unix.EACCES
+	}
+	parent := path.Dir(own)
+	if unix.Faccessat(unix.AT_FDCWD, parent+"/cgroup.procs", unix.W_OK, unix.AT_EACCESS) != nil {
+		return false, unix.EACCES
+	}
+	g.dir = parent + "/" + path.Base(g.dir)
+	if m.cfg.Beside != nil {
+		if err := m.cfg.Beside(g.dir); err != nil {
+			return false, err
+		}
+	}
+	return m.createGroup(g)
 }
 
 // createGroup makes the directory in one hierarchy and prepares it for processes.

@@ -117,7 +117,9 @@ func (b *boot) compile() error {
 	if err != nil {
 		return err
 	}
-	if b.cgroup, err = cgroups.New(layout, cgroupConfig(b.rt, b.id, b.spec)); err != nil {
+	cfg := cgroupConfig(b.rt, b.id, b.spec)
+	cfg.Beside = b.dir.SaveCgroup
+	if b.cgroup, err = cgroups.New(layout, cfg); err != nil {
 		return err
 	}
 	// Where the process can be cloned into its cgroup that has to be there first, and so has one that may be denied,

@@ -149,6 +149,9 @@ func (rt *Runtime) deleteRemains(dir *state.Dir, recorded bool) error {
 			if err := rt.removeCgroups(dir.ID(), spec, recorded); err != nil {
 				return err
 			}
+			if err := rt.removeCgroupBeside(dir, recorded); err != nil {
+				return err
+			}
 			if err := rt.removeUnrecordedRdt(dir.ID(), spec); err != nil {
 				return err
 			}
@@ -172,6 +175,19 @@ func (rt *Runtime) removeCgroups(id string, spec *specs.Spec, kill bool) error {
 	return rt.removeCgroup(layout, cfg, kill)
 }
 
+// removeCgroupBeside removes the one that was made beside the caller of create, if there is one.
+func (rt *Runtime) removeCgroupBeside(dir *state.Dir, kill bool) error {
+	beside, err := dir.LoadCgroup()
+	if err != nil || beside == "" {
+		return err
+	}
+	m, err := cgroups.Open(map[string]string{"": beside}, &cgroups.Config{})
+	if err != nil {
+		return err
+	}
+	return rt.clear(m, kill)
+}
+
 func (rt *Runtime) removeCgroup(layout *cgroups.Layout, cfg *cgroups.Config, kill bool) error {
 	m, err := cgroups.New(layout, cfg)
 	if err != nil && cfg.Systemd != nil {
@@ -182,13 +198,18 @@ func (rt *Runtime) removeCgroup(layout *cgroups.Layout, cfg *cgroups.Config, kil
 	if err != nil {
 		return nil // a path that was refused at create, too
 	}
+	return rt.clear(m, kill)
+}
+
+// clear removes cgroups whose container has no record.
+func (rt *Runtime) clear(m cgroups.Manager, kill bool) error {
 	defer m.Close()
 	if kill {
-		if err := m.Kill(unix.SIGKILL); err != nil {
+		if err := m.Kill(unix.SIGKILL); err != nil && !errors.Is(err, cgroups.ErrNotExist) {
 			return err
 		}
 	}
-	err = m.Destroy()
+	err := m.Destroy()
 	var busy *cgroups.BusyError
 	if !kill && errors.As(err, &busy) && len(busy.Pids) > 0 {
 		// Another container's: the create that died had found the cgroup taken.

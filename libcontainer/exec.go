@@ -59,6 +59,10 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (int, error) {
 	if errors.Is(err, unix.EBUSY) && len(opts.Cgroups) == 0 {
 		e, err = rt.joinBesideInit(c, opts, err)
 	}
+	if err != nil && len(opts.Cgroups) == 0 && c.outOfReach(err) {
+		rt.log.Warn("the process stays in its caller's cgroup: " + err.Error())
+		e, err = rt.join(c, opts, nil)
+	}
 	if err != nil && c.ended(err) {
 		err = &StatusError{Text: "cannot exec in a stopped container", Err: ErrNotRunning}
 	}
@@ -78,6 +82,22 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (int, error) {
 func (c *container) ended(err error) bool {
 	var failed *nsenter.InstrError
 	return !c.record.Init.Alive() || errors.As(err, &failed) && failed.Call == "setns" && failed.Errno == unix.ESRCH
+}
+
+// outOfReach tells that a caller without privileges may not put a process into the cgroup that
+// davit found for a container which asked for none: that was beside another caller, such as
+// a user's desktop, and this one comes from elsewhere, such as that user's login by SSH.
+func (c *container) outOfReach(err error) bool {
+	if beside, e := c.dir.LoadCgroup(); e != nil || beside == "" {
+		return false
+	}
+	var failed *nsenter.InstrError
+	var written *cgroups.WriteError
+	if errors.As(err, &failed) {
+		_, clone := failed.Instr.Op.(nsenter.Clone)
+		return clone && failed.Errno == unix.EACCES
+	}
+	return errors.As(err, &written) && errors.Is(err, unix.EACCES)
 }
 
 // join launches a process in an existing container.

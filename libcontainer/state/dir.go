@@ -16,6 +16,7 @@ const (
 	recordName = "state.json"
 	unfinished = "creating.json" // the record, until the container is made
 	configName = "config.json"
+	cgroupName = "cgroup"
 	fifoName   = "exec.fifo"
 	execName   = "exec"
 )
@@ -173,6 +174,19 @@ func (d *Dir) LoadConfig() ([]byte, error) {
 		return nil, fmt.Errorf("read %s/%s: %w", d.Path(), configName, err)
 	}
 	return b, nil
+}
+
+// SaveCgroup keeps where a cgroup is about to be made that doesn't follow from the
+// configuration: without a record nobody else would know of it.
+func (d *Dir) SaveCgroup(path string) error { return d.writeFile(cgroupName, []byte(path), d.rename) }
+
+// LoadCgroup returns what SaveCgroup kept, "" for nothing.
+func (d *Dir) LoadCgroup() (string, error) {
+	b, err := d.readFile(cgroupName)
+	if err != nil && err != unix.ENOENT {
+		return "", fmt.Errorf("read %s/%s: %w", d.Path(), cgroupName, err)
+	}
+	return string(b), nil
 }
 
 func (d *Dir) unrecorded() error {

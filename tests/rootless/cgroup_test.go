@@ -107,6 +107,74 @@ func enter(t *testing.T, u *account, s *harness.Sandbox, owned ...string) (path 
 	return path
 }
 
+// Who may make a cgroup beside his own gets one for each container, though no path asks for it.
+func TestCgroupBesideCaller(t *testing.T) {
+	if have, err := harness.CurrentLayout(); err != nil || have != harness.V2 {
+		harness.InLayout(t, harness.V2, "^TestCgroupBesideCaller$")
+		return
+	}
+	for name, k := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			s := k.user.sandbox(t, k.edit, harness.Args("/bin/sleep", "1000"))
+			elsewhere := s.Prefix
+			dir := "/sys/fs/cgroup" + delegate(t, k.user, s) + "/davit-" + s.ID
+			s.Create().Succeeds()
+			if data, err := os.ReadFile(dir + "/cgroup.procs"); err != nil || strings.TrimSpace(string(data)) != fmt.Sprint(s.PID()) {
+				t.Errorf("in the cgroup is %q, want %d: %v", data, s.PID(), err)
+			}
+			s.Davit("start", s.ID).Succeeds()
+			s.Davit("pause", s.ID).Succeeds()
+			s.WaitStatus("paused")
+			s.Davit("resume", s.ID).Succeeds()
+			inside := []string{"exec", s.ID, "/bin/sh", "-c", "grep ^0:: /proc/self/cgroup; cat /sys/fs/cgroup/cgroup.procs"}
+			if x := s.Davit(inside...); x.Stderr() != "" || !strings.HasPrefix(x.Stdout(), "0::/\n1\n") {
+				t.Errorf("the container sees %s%s", x.Stdout(), x.Stderr())
+			}
+			// A process that comes from elsewhere can't be moved there, and is let in all the same.
+			s.Prefix = elsewhere
+			x := s.Davit(inside...)
+			if x.Succeeds(); !strings.HasPrefix(x.Stdout(), "0::/..") || !strings.Contains(x.Stderr(), "stays in its caller's cgroup") {
+				t.Errorf("the container sees %s%s", x.Stdout(), x.Stderr())
+			}
+			s.Davit("delete", "--force", s.ID).Succeeds()
+			if _, err := os.Stat(dir); err == nil {
+				t.Error("the cgroup is left")
+			}
+		})
+	}
+}
+
+// Where that was is known even if davit died before it had a record of the container, or the record is damaged.
+func TestCgroupBesideCallerRemains(t *testing.T) {
+	if have, err := harness.CurrentLayout(); err != nil || have != harness.V2 {
+		harness.InLayout(t, harness.V2, "^TestCgroupBesideCallerRemains$")
+		return
+	}
+	for name, damage := range map[string]func(t *testing.T, record string, pid int){
+		"none": func(t *testing.T, record string, pid int) {
+			must(t, unix.Kill(pid, unix.SIGKILL))
+			must(t, os.Remove(record))
+		},
+		"damaged": func(t *testing.T, record string, _ int) { must(t, os.WriteFile(record, []byte("{"), 0o600)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := hand.sandbox(t, harness.Args("/bin/sleep", "1000"))
+			elsewhere := s.Prefix
+			dir := "/sys/fs/cgroup" + delegate(t, hand, s) + "/davit-" + s.ID
+			s.Create().Succeeds()
+			if _, err := os.Stat(dir); err != nil {
+				t.Fatal(err)
+			}
+			damage(t, filepath.Join(s.Root, s.ID, "state.json"), s.PID())
+			s.Prefix = elsewhere
+			s.Davit("delete", "--force", s.ID).Succeeds()
+			if _, err := os.Stat(dir); err == nil {
+				t.Error("the cgroup is left")
+			}
+		})
+	}
+}
+
 // CVE-2023-25809 as an ordinary user: nothing of the host's hierarchies that is the user's may be
 // writable, be it by the mount's options. What is shown is the cgroup that the container is in.
 func TestForeignCgroupsStayReadOnly(t *testing.T) {
