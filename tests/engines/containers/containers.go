@@ -77,7 +77,7 @@ func (c *Tools) Engine(title, name string) *lab.Engine {
 	}
 	// What the tools keep: the parents of cgroups, the process that holds a user's namespaces, the storage and the
 	// directory of network namespaces mounted on themselves.
-	e.Keeps = []string{"/" + c.Mark, UserCgroup(c.Cell), "/" + podmanParent, "/conmon", "catatonit", "/run/netns", c.Path("storage", "overlay")}
+	e.Keeps = []string{"/" + c.Mark, c.userCgroup(), "/" + podmanParent, "/conmon", "catatonit", "/run/netns", c.Path("storage", "overlay")}
 	return e
 }
 
@@ -90,7 +90,7 @@ func (c *Tools) Client(program string) string {
 	}
 	lines := []string{"#!/bin/sh"}
 	if c.Cgroups == lab.V2 {
-		lines = append(lines, "echo $$ >/sys/fs/cgroup"+UserCgroup(c.Cell)+"/login/cgroup.procs")
+		lines = append(lines, "echo $$ >/sys/fs/cgroup"+c.userCgroup()+"/login/cgroup.procs")
 	}
 	environment := []string{
 		path, "TERM=xterm", "USER=" + user, "HOME=" + c.Path("home", user), "XDG_RUNTIME_DIR=" + runDir, "TMPDIR=" + c.Path("tmp"), storage,
@@ -99,8 +99,8 @@ func (c *Tools) Client(program string) string {
 	return c.Write("bin/"+program, strings.Join(lines, "\n"), 0o755)
 }
 
-// UserCgroup is the one that an administrator gives to the user, on version 2.
-func UserCgroup(c *lab.Cell) string { return "/" + c.Mark + "/user" }
+// userCgroup is the one that an administrator gives to the user, on version 2.
+func (c *Tools) userCgroup() string { return "/" + c.Mark + "/user" }
 
 // addUser gives an ordinary user what a login gives.
 func (c *Tools) addUser() {
@@ -115,7 +115,7 @@ func (c *Tools) addUser() {
 		"chmod 1777 " + c.Path("tmp"),
 	}, "\n"))
 	if c.Cgroups == lab.V2 {
-		g := "/sys/fs/cgroup" + UserCgroup(c.Cell)
+		g := "/sys/fs/cgroup" + c.userCgroup()
 		c.Must("sh", "-e", "-c", "mkdir -p "+g+"/login; cd "+g+"; chown "+UserID+" . cgroup.procs cgroup.subtree_control cgroup.threads login login/*")
 	}
 }

@@ -65,7 +65,7 @@ var usernsScenarios = []dockercli.Scenario{
 		}
 		dir := c.Path("tmp", c.ID)
 		c.Must("sh", "-c", "mkdir "+dir+"; chown "+containers.UserID+" "+dir)
-		out := c.Out("--userns", "keep-id", "-v", dir+":/data", "--", "sh", "-c", "id -u; touch /data/mine; stat -c %u /data/mine; (touch /etc/x) 2>&1")
+		out := c.Out("--userns", "keep-id", "-v", dir+":/data", "--", "sh", "-c", "id -u; touch /data/mine; stat -c %u /data/mine; (touch /etc/x) 2>&1; true")
 		c.Contains("output", out, containers.UserID+"\n"+containers.UserID+"\n", "denied")
 		c.Equal("owner outside", c.Must("stat", "-c", "%u", dir+"/mine"), containers.UserID)
 	}},

@@ -53,6 +53,7 @@ func dialect(e *lab.Engine) *dockercli.Dialect {
 		for _, name := range []string{"run -it", "a terminal's interrupt and window", "attach", "exec -it -u -w -e"} {
 			d.Excuses[name] = containers.NoTerminals
 		}
+		d.Excuses["--ipc host"] = "Podman binds the host's /dev/mqueue for ordinary users, and this machine has none"
 	}
 	return d
 }
