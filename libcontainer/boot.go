@@ -68,6 +68,9 @@ func (b *boot) run() error {
 	if err := b.checkTerminal(); err != nil {
 		return err
 	}
+	if err := b.namespacesAhead(); err != nil {
+		return err
+	}
 	if err := b.step("claim the id", b.claim); err != nil {
 		return err
 	}
@@ -92,6 +95,15 @@ func (b *boot) load() error {
 	}
 	b.bundle, b.spec = loaded, loaded.Spec
 	return nil
+}
+
+// namespacesAhead lets a stage that lives already make namespaces beside what davit does next.
+func (b *boot) namespacesAhead() error {
+	flags := plan.Ahead(b.spec)
+	if b.starting != nil || flags == 0 {
+		return nil
+	}
+	return b.stage.Ahead(flags)
 }
 
 // claim takes the id and keeps the configuration, so that whatever comes after can be cleaned up by its name alone.

@@ -84,6 +84,7 @@ type outcome struct {
 
 // call is one use of the stage.
 type call struct {
+	ahead    uint64 // namespaces that are asked for before the first program
 	programs []Program
 	fds      []int                         // for the slots of the first program
 	files    []uintptr                     // descriptors 3, 4, … of the process
@@ -116,6 +117,11 @@ func (c *call) run(t *testing.T) *outcome {
 	}
 	o := &outcome{}
 	pid := s.PID()
+	if c.ahead != 0 {
+		if err := s.Ahead(c.ahead); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i, p := range c.programs {
 		var fds []int
 		if i == 0 {

@@ -78,6 +78,7 @@ func Start(files []uintptr) (*Stage, error) {
 const (
 	messagePlan  = 1
 	messageToken = 2
+	messageAhead = 3
 )
 
 // Send hands the next program to the stage. fds fill the slots behind those
@@ -101,6 +102,12 @@ func (s *Stage) Send(p Program, fds []int) error {
 	s.programs = append(s.programs, p)
 	return s.send(messagePlan, 0, append([]int{plan}, fds...))
 }
+
+// Ahead lets the stage make namespaces while the first program is still being
+// compiled: the CLONE_NEW* flags have to be among those of its [Clone], which
+// then makes the others. What can't be made ahead is left to the Clone, too, so
+// that a failure is reported there. It comes before the first Send.
+func (s *Stage) Ahead(flags uint64) error { return s.send(messageAhead, uint32(flags), nil) }
 
 // Time makes the stage tell when each instruction of the programs that are sent
 // from now on ended, see [Times].

@@ -72,6 +72,20 @@ func sortNamespaces(list []specs.LinuxNamespace) (namespaces, error) {
 	return n, nil
 }
 
+// Ahead are the namespaces that the plan of a configuration is going to make and that can be made
+// before the rest is known: those that don't belong to a user namespace that the plan makes or
+// joins. A network namespace takes the kernel longer than all the others together.
+func Ahead(spec *specs.Spec) uint64 {
+	if spec.Linux == nil {
+		return 0
+	}
+	ns, err := sortNamespaces(spec.Linux.Namespaces)
+	if err != nil || ns.has(unix.CLONE_NEWUSER) {
+		return 0
+	}
+	return ns.created & (unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS)
+}
+
 // enter compiles the way into the namespaces, up to the container's process being its user namespace's root.
 func (c *compiler) enter() error {
 	var err error

@@ -407,3 +407,18 @@ func TestNetDevicesNeedNamespace(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// What is made ahead is part of what the plan's clone makes, and never a user namespace's.
+func TestAheadIsInTheClone(t *testing.T) {
+	everything(t, func(t *testing.T, in *Input, p *Plan, _ nsenter.Program) {
+		ahead := Ahead(in.Spec)
+		i := slices.IndexFunc(p.World, func(in nsenter.Instr) bool { return is[nsenter.Clone](in.Op) })
+		flags := p.World[i].Op.(nsenter.Clone).Flags
+		if ahead&^flags != 0 || ahead != 0 && p.userns {
+			t.Errorf("%#x is made ahead, the clone makes %#x", ahead, flags)
+		}
+		if !p.userns && ahead&unix.CLONE_NEWNET != flags&unix.CLONE_NEWNET {
+			t.Errorf("the network namespace isn't made ahead: %#x of %#x", ahead, flags)
+		}
+	})
+}

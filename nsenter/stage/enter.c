@@ -3,6 +3,7 @@
 
 #define CLONE_INTO_CGROUP_ 0x200000000ULL
 #define CLONE_NEWTIME_ 0x80
+#define CLONE_NEWUSER_ 0x10000000
 #define KEYCTL_JOIN_SESSION_KEYRING 1
 #define KEYCTL_SETPERM 5
 #define SIOCGIFFLAGS 0x8913
@@ -22,6 +23,10 @@ void do_clone(struct stage *s)
 	struct clone_args args = { .flags = num(s, CLONE_FLAGS) | CLONE_PARENT };
 	long pid;
 
+	/* The clone inherits what was made ahead: the plan has to want it, and not in a user namespace that would own it. */
+	if ((s->ahead & ~args.flags) || (s->ahead && (args.flags & CLONE_NEWUSER_)))
+		fail(s, "namespaces made ahead", -EPROTO);
+	args.flags &= ~(u64)s->ahead;
 	if (cgroup >= 0) {
 		args.flags |= CLONE_INTO_CGROUP_;
 		args.cgroup = (u64)cgroup;

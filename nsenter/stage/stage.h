@@ -46,6 +46,7 @@ struct stage {
 	struct plan plan;
 	u32 at;              /* index of the instruction being executed */
 	int sock;            /* the conversation with davit */
+	u32 ahead;           /* CLONE_NEW* flags of namespaces that were made before the plan was known */
 	u32 tokens;          /* bit mask of what davit said it has done */
 	int root;            /* the container's root directory */
 	int proc;            /* the caller's procfs, opened before anything of the container is in view */

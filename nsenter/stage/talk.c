@@ -17,8 +17,11 @@
 #define MAP_ANONYMOUS_ 0x20
 #define SEALS (0x2 | 0x4 | 0x8) /* F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE */
 
-/* What davit sends: MESSAGE_PLAN with the plan's memfd first and the descriptors of its slots behind, or MESSAGE_TOKEN. */
-enum { MESSAGE_PLAN = 1, MESSAGE_TOKEN = 2 };
+/*
+ * What davit sends: MESSAGE_PLAN with the plan's memfd first and the descriptors of its slots behind, MESSAGE_TOKEN, or, in
+ * front of the first plan, MESSAGE_AHEAD with the CLONE_NEW* flags of namespaces that its clone is going to ask for.
+ */
+enum { MESSAGE_PLAN = 1, MESSAGE_TOKEN = 2, MESSAGE_AHEAD = 3 };
 
 struct message {
 	u32 type;
@@ -154,6 +157,12 @@ void take_plan(struct stage *s)
 
 	s->at = NO_INSN;
 	m = receive(s, fds, &count);
+	if (m.type == MESSAGE_AHEAD && !s->ahead && !s->plan.insns) {
+		/* What can't be made now is left to the clone, which reports why. */
+		if (sys(unshare, m.value) == 0)
+			s->ahead = m.value;
+		m = receive(s, fds, &count);
+	}
 	if (m.type != MESSAGE_PLAN || count == 0 || count - 1 > SLOTS - s->slots)
 		fail(s, "receive plan", -EPROTO);
 	/* Sealed, so that what is checked is what is executed. */
