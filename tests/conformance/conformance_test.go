@@ -36,7 +36,7 @@ func TestConformance(t *testing.T) {
 		t.Skip("needs root: the programs make containers as a system's engine does")
 	}
 	s := build(t)
-	spec := strings.TrimSpace(run(t, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/opencontainers/runtime-spec"))
+	spec := sources(t, "github.com/opencontainers/runtime-spec")
 	for _, e := range explanations {
 		if e.kind != ofHost && !e.quoted(spec) {
 			t.Errorf("%s doesn't say: %s", e.file, e.sentence)
@@ -81,7 +81,7 @@ func check(t *testing.T, program string, r *report) {
 
 // build makes the programs of the module's version in go.mod.
 func build(t *testing.T) *suite {
-	rootfs := filepath.Join(strings.TrimSpace(run(t, "go", "list", "-m", "-f", "{{.Dir}}", module)), "rootfs-"+runtime.GOARCH+".tar.gz")
+	rootfs := filepath.Join(sources(t, module), "rootfs-"+runtime.GOARCH+".tar.gz")
 	archive, err := os.ReadFile(rootfs)
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Skipf("the suite has no root filesystem for %s", runtime.GOARCH)
@@ -113,6 +113,12 @@ func build(t *testing.T) *suite {
 	}
 	t.Cleanup(s.sweep)
 	return s
+}
+
+// sources is where a module's are. What no package here imports isn't in the module cache by itself.
+func sources(t *testing.T, module string) string {
+	run(t, "go", "mod", "download", module)
+	return strings.TrimSpace(run(t, "go", "list", "-m", "-f", "{{.Dir}}", module))
 }
 
 func run(t *testing.T, name string, args ...string) string {
