@@ -52,23 +52,6 @@ func (a *assembler) jump(to *label) { a.insns = append(a.insns, insn{code: opJum
 
 func (a *assembler) place(l *label) { l.at = len(a.insns) }
 
-// include adds a finished program, which reaches nothing outside of itself.
-func (a *assembler) include(program []byte) {
-	for ; len(program) >= insnSize; program = program[insnSize:] {
-		a.insns = append(a.insns, decode(program))
-	}
-}
-
-// decode reads the first instruction of a program.
-func decode(program []byte) insn {
-	return insn{
-		code: binary.NativeEndian.Uint16(program),
-		jt:   program[2],
-		jf:   program[3],
-		k:    binary.NativeEndian.Uint32(program[4:]),
-	}
-}
-
 // link returns the program. A test reaches 255 instructions, a jump all of
 // them; that no test goes further follows from how sections are made.
 func (a *assembler) link() []byte {

@@ -49,9 +49,8 @@ const x32Bit = 0x40000000
 // outOfOrder's range. All of them end with -1: that is no system call, the
 // kernel says ENOSYS to it, and a tracer that suppresses a call puts it there.
 func (l numberLimit) youngNumbers() []numberRange {
-	const max = 1<<32 - 1
 	if l.arch == specs.ArchX86_64 { // above x32Bit are the numbers of another ABI
-		return []numberRange{{l.last + 1, x32Bit - 1}, {max, max}}
+		return []numberRange{{l.last + 1, x32Bit - 1}, {maxNumber, maxNumber}}
 	}
 	var base uint32
 	if l.arch == specs.ArchX32 {
@@ -59,12 +58,14 @@ func (l numberLimit) youngNumbers() []numberRange {
 	}
 	first, last := outOfOrder(l.arch)
 	if last == 0 || l.last > last {
-		return []numberRange{{base + l.last + 1, max}}
+		return []numberRange{{base + l.last + 1, maxNumber}}
 	}
-	return []numberRange{{base + l.last + 1, base + first - 1}, {base + last + 1, max}}
+	return []numberRange{{base + l.last + 1, base + first - 1}, {base + last + 1, maxNumber}}
 }
 
 type numberRange struct{ first, last uint32 }
+
+const maxNumber = 1<<32 - 1
 
 // outOfOrder is a range of numbers that never are young and say nothing about
 // what the author knew. Those of x32 are the calls whose structures differ from
@@ -78,6 +79,21 @@ func outOfOrder(a specs.Arch) (first, last uint32) {
 		return 0x0f0000, 0x0fffff
 	}
 	return 0, 0
+}
+
+// limitOf is the limit that follows from the numbers which a profile mentions,
+// if statx is the last one that it could know.
+func limitOf(a specs.Arch, mentioned []uint32, statx uint32) numberLimit {
+	l := numberLimit{arch: a}
+	for _, nr := range append(mentioned, statx) {
+		if a == specs.ArchX32 {
+			nr &^= x32Bit
+		}
+		if inOrder(a, nr) {
+			l.last = max(l.last, nr)
+		}
+	}
+	return l
 }
 
 // inOrder: the number says when the call came. The bit of x32 is cleared.

@@ -1,13 +1,14 @@
 package seccomp
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
-// rules is a stand-in for libseccomp's program: its answer is unmistakable.
+// rules is a stand-in for what a profile says: the answer is unmistakable.
 const rules = action(unix.SECCOMP_RET_TRACE | 0x1234)
 
 const young = action(unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS))
@@ -19,18 +20,34 @@ func assembled(answer action) []byte {
 	return a.link()
 }
 
-// filterOf makes a section of each limit, with the stand-in. 0 is no limit.
+// filterOf gives rules to all numbers that a limit leaves. 0 is no limit.
 func filterOf(limits []numberLimit) []byte {
-	program := assembled(rules)
 	var sections []section
-	for i := range limits {
-		s := section{arch: limits[i].arch, limit: &limits[i], program: program}
-		if s.limit.last == 0 {
-			s.limit = nil
+	for _, l := range limits {
+		all := numberRange{0, maxNumber}
+		if l.arch == specs.ArchX32 {
+			all.first = x32Bit
+		} else if l.arch == specs.ArchX86_64 && slices.ContainsFunc(limits, func(l numberLimit) bool { return l.arch == specs.ArchX32 }) {
+			all.last = x32Bit - 1
 		}
-		sections = append(sections, s)
+		var assigned []assignment
+		if l.last != 0 {
+			for _, r := range l.youngNumbers() {
+				assigned = append(assigned, assignment{r, verdict{action: young}})
+			}
+		}
+		spans := fill(all, assigned, verdict{action: rules})
+		i := slices.IndexFunc(sections, func(s section) bool { return s.audit == auditArch(l.arch) })
+		switch {
+		case i < 0:
+			sections = append(sections, section{auditArch(l.arch), spans})
+		case l.arch == specs.ArchX32:
+			sections[i].spans = append(sections[i].spans, spans...)
+		default:
+			sections[i].spans = append(spans, sections[i].spans...)
+		}
 	}
-	return assemble(sections, rules)
+	return assemble(sections)
 }
 
 func TestYoungNumbers(t *testing.T) {

@@ -12,12 +12,12 @@ import (
 
 // programRevision changes whenever this package makes another program of the
 // same profile, so that a new davit doesn't use an old one's cache.
-const programRevision = 2
+const programRevision = 3
 
 // cacheKey names everything that a program follows from: the rules, the default
-// action, the architectures and the options; libseccomp's version, and what it
-// found the kernel to support; and the machine's architecture. Flags and
-// listener are no part of the program, so profiles may differ in them.
+// action, the architectures and the options; libseccomp's version; and the
+// machine's architecture. Flags and listener are no part of the program, so
+// profiles may differ in them.
 type cacheKey [sha256.Size]byte
 
 func (p *profile) key(opts Options) cacheKey {
@@ -25,7 +25,6 @@ func (p *profile) key(opts Options) cacheKey {
 	k.number(programRevision)
 	k.text(runtime.GOARCH)
 	k.text(LibraryVersion())
-	k.number(uint64(apiLevel()))
 	k.flag(opts.FailUnknownSyscalls)
 	k.number(uint64(p.defaultAction))
 	k.number(uint64(len(p.archs)))

@@ -4,7 +4,7 @@ package seccomp
 
 import "github.com/opencontainers/runtime-spec/specs-go"
 
-func generate(*profile, bool, bool) (*compiled, error) {
+func generate(*profile, bool) (*compiled, error) {
 	return nil, &FieldError{"linux.seccomp", ErrNotBuilt}
 }
 
@@ -13,7 +13,5 @@ const built = false
 
 // LibraryVersion is the version of libseccomp, "" in a build without it.
 func LibraryVersion() string { return "" }
-
-func apiLevel() uint { return 0 }
 
 func libraryKnows(specs.Arch) bool { return false }

@@ -5,50 +5,7 @@ package seccomp
 import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	libseccomp "github.com/seccomp/libseccomp-golang"
-	"golang.org/x/sys/unix"
 )
-
-func scmpAction(a action) libseccomp.ScmpAction {
-	switch a.kind() {
-	case unix.SECCOMP_RET_KILL_THREAD:
-		return libseccomp.ActKillThread
-	case unix.SECCOMP_RET_KILL_PROCESS:
-		return libseccomp.ActKillProcess
-	case unix.SECCOMP_RET_TRAP:
-		return libseccomp.ActTrap
-	case unix.SECCOMP_RET_ERRNO:
-		return libseccomp.ActErrno.SetReturnCode(int16(a.data()))
-	case unix.SECCOMP_RET_TRACE:
-		return libseccomp.ActTrace.SetReturnCode(int16(a.data()))
-	case unix.SECCOMP_RET_ALLOW:
-		return libseccomp.ActAllow
-	case unix.SECCOMP_RET_LOG:
-		return libseccomp.ActLog
-	case unix.SECCOMP_RET_USER_NOTIF:
-		return libseccomp.ActNotify
-	}
-	return libseccomp.ActInvalid
-}
-
-func scmpOperator(op specs.LinuxSeccompOperator) libseccomp.ScmpCompareOp {
-	switch op {
-	case specs.OpNotEqual:
-		return libseccomp.CompareNotEqual
-	case specs.OpLessThan:
-		return libseccomp.CompareLess
-	case specs.OpLessEqual:
-		return libseccomp.CompareLessOrEqual
-	case specs.OpEqualTo:
-		return libseccomp.CompareEqual
-	case specs.OpGreaterEqual:
-		return libseccomp.CompareGreaterEqual
-	case specs.OpGreaterThan:
-		return libseccomp.CompareGreater
-	case specs.OpMaskedEqual:
-		return libseccomp.CompareMaskedEqual
-	}
-	return libseccomp.CompareInvalid
-}
 
 func scmpArch(a specs.Arch) libseccomp.ScmpArch {
 	switch a {

@@ -161,27 +161,3 @@ func checkListener(cfg *specs.LinuxSeccomp, notify bool) error {
 	}
 	return nil
 }
-
-// shadowed finds rules that have no effect because one without conditions
-// decides the same system call differently. libseccomp drops them without a word.
-func (p *profile) shadowed() (warnings []string) {
-	decided := make(map[string]*rule, p.names())
-	for i := range p.rules {
-		if r := &p.rules[i]; len(r.args) == 0 && r.action != p.defaultAction {
-			for _, name := range r.names {
-				if decided[name] == nil {
-					decided[name] = r
-				}
-			}
-		}
-	}
-	for i := range p.rules {
-		r := &p.rules[i]
-		for _, name := range r.names {
-			if d := decided[name]; d != nil && d.action != r.action {
-				warnings = append(warnings, fmt.Sprintf("%s: no effect on %q, which syscalls[%d] decides without conditions", r.field(""), name, d.index))
-			}
-		}
-	}
-	return warnings
-}

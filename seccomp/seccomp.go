@@ -5,9 +5,12 @@
 // nothing and reads nothing from the host. [Cache] remembers what it made.
 // Loading the filter is left to the process that is to be confined.
 //
-// The code generator is libseccomp, which needs cgo: it is compiled in with
-// the build tag "seccomp". Without the tag the package builds everywhere and
-// checks profiles, and Compile ends in [ErrNotBuilt].
+// Which system calls there are, under which numbers on which architecture, is
+// libseccomp's knowledge, which needs cgo: it is compiled in with the build tag
+// "seccomp". Without the tag the package builds everywhere and checks profiles,
+// and Compile ends in [ErrNotBuilt]. The program is written here, in time that
+// grows with the profile's size: libseccomp 2.5.4 writes wrong ones for some
+// conditions, and for others doesn't come to an end.
 //
 // # What a profile means
 //
@@ -17,10 +20,17 @@
 //   - The rules of a system call without conditions beat those with
 //     conditions, whatever their order, and the first of them wins. A rule that
 //     can never act because of that is named in [Filter.Warnings].
+//   - Of the rules with conditions that hold, those with fewer beat those with
+//     more, and among equals the first wins. Two rules that ask for different
+//     actions under the same conditions are an error.
 //   - All conditions of an entry must hold, unless two of them look at the same
 //     argument: then they are alternatives, each a rule of its own, because a
 //     libseccomp rule can look at an argument only once. The warnings name such
 //     an entry, for who wrote "at least 5, at most 10" gets "anything".
+//   - On architectures of 32 bits arguments are numbers below 1<<32, so that none
+//     equals 1<<32. A negative number of 64 bits stands for the same one of 32.
+//   - Where socketcall or ipc stand for a call whose rules have conditions, the
+//     strictest action that could come of them is taken; see multiplex.go.
 //   - Rules that ask for the default action are left out, and so never beat
 //     another rule of the same system call.
 //   - The native architecture is always part of the filter. A call made through
@@ -109,11 +119,6 @@ func Compile(cfg *specs.LinuxSeccomp, opts Options) (*Filter, error) {
 	return p.filter(c), nil
 }
 
-// treeThreshold is the number of system calls above which libseccomp sorts them
-// into a binary tree. Up to it a list takes no more steps; at 370 calls it takes
-// 175 on average and the tree 20, in a program that is a quarter longer.
-const treeThreshold = 8
-
 // compiled is the part of a Filter that costs time to make, and that Cache keeps.
 type compiled struct {
 	program  []byte
@@ -121,7 +126,7 @@ type compiled struct {
 }
 
 func compileProfile(p *profile, opts Options) (*compiled, error) {
-	c, err := generate(p, opts.FailUnknownSyscalls, p.names() > treeThreshold)
+	c, err := generate(p, opts.FailUnknownSyscalls)
 	if err != nil {
 		return nil, err
 	}

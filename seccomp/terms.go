@@ -121,6 +121,16 @@ func archNames() []specs.Arch {
 	}
 }
 
+// bigEndian: the machines that davit runs on aren't, and their kernels have no such ABI.
+func bigEndian(a specs.Arch) bool {
+	switch a {
+	case specs.ArchM68K, specs.ArchMIPS, specs.ArchMIPS64, specs.ArchMIPS64N32, specs.ArchPARISC, specs.ArchPARISC64,
+		specs.ArchPPC, specs.ArchPPC64, specs.ArchS390, specs.ArchS390X, specs.ArchSHEB:
+		return true
+	}
+	return false
+}
+
 // auditArch is the value of seccomp_data.arch for an architecture, 0 for an
 // unknown name. x32 shares x86-64's and is told apart by x32Bit in the number.
 func auditArch(a specs.Arch) uint32 {
