@@ -17,7 +17,7 @@ func (m *manager) limit(fresh bool) error {
 	if res == nil {
 		return nil
 	}
-	if m.cfg.Rootless && len(m.groups) == 0 {
+	if (m.cfg.Rootless || m.cfg.Disabled) && len(m.groups) == 0 {
 		res = m.withoutDevices(res)
 		m.cfg.Resources = res
 	}

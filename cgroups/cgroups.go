@@ -55,6 +55,9 @@ type Config struct {
 	// Rootless lets a container do without those cgroups that the caller has no
 	// permission to create, unless Path or Resources ask for them.
 	Rootless bool
+	// Disabled is for a container that is to have no cgroup, and stays in its caller's: Path
+	// is ignored, and limits are errors.
+	Disabled bool
 	// Beside is told of a cgroup that is about to be made where Path and ID don't say: a
 	// container that is Rootless and has no Path goes beside its caller in the unified
 	// hierarchy, where that is delegated to him. An error of it is Create's. May be nil.
@@ -141,6 +144,9 @@ const (
 // ask systemd where its units are: whether the container exists doesn't matter, so
 // New(same arguments).Destroy() cleans up after a create that died at any point.
 func New(layout *Layout, cfg *Config) (Manager, error) {
+	if cfg.Disabled {
+		return &manager{cfg: *cfg}, nil
+	}
 	if cfg.Systemd != nil {
 		return newUnit(layout, cfg)
 	}

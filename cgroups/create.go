@@ -18,6 +18,9 @@ func (m *manager) Create() (err error) {
 			m.undo()
 		}
 	}()
+	if m.cfg.Disabled && m.cfg.Path != "" {
+		m.warn([]Warning{{Field: "linux.cgroupsPath", Text: "ignored, as the container is to have no cgroup"}})
+	}
 	kept := m.groups[:0:0]
 	allFresh := true
 	for _, g := range m.groups {

@@ -42,7 +42,9 @@ davit check --format json /srv/web | jq -r '.findings[] | select(.severity == "e
 			if err != nil {
 				return err
 			}
-			opts.SystemdCgroup = a.global.systemdCgroup
+			if opts.Runtime, err = a.global.cgroups(); err != nil {
+				return err
+			}
 			findings := inspect.Bundle(dir, opts)
 			if inspect.Count(findings, inspect.Error) > 0 || strict && inspect.Count(findings, inspect.Warning) > 0 {
 				a.code = 1

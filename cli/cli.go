@@ -95,8 +95,12 @@ func (a *app) runtime() (*libcontainer.Runtime, error) {
 		root = self.stateRoot()
 	}
 	a.log.Debug(fmt.Sprintf("davit %s; containers in %s", version, root))
-	return libcontainer.New(libcontainer.Options{Root: root, Log: a.log, SystemdCgroup: a.global.systemdCgroup,
-		SystemdUser: self.unprivileged(), Rootless: rootless, Timings: a.recorder()})
+	opts, err := a.global.cgroups()
+	if err != nil {
+		return nil, err
+	}
+	opts.Root, opts.Log, opts.SystemdUser, opts.Rootless, opts.Timings = root, a.log, self.unprivileged(), rootless, a.recorder()
+	return libcontainer.New(opts)
 }
 
 // action wraps what a command does: it is called with the log open and between

@@ -60,6 +60,8 @@ func TestUsageErrors(t *testing.T) {
 		{"create --preserve-fds -1 a", `can't be negative`, "davit create"},
 		{"--log-format xml state a", `choose text or json`, "davit"},
 		{"--rootless maybe state a", `choose true, false or auto`, "davit"},
+		{"--cgroup-manager none state a", `choose cgroupfs, systemd or disabled`, "davit"},
+		{"--systemd-cgroup --cgroup-manager cgroupfs state a", `--systemd-cgroup contradicts --cgroup-manager cgroupfs`, "davit"},
 		{"delete --force=maybe a", `invalid value "maybe" for flag -force`, "davit delete"},
 	} {
 		code, out, errs := davit(t, strings.Fields(tt.line)...)

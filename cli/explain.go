@@ -39,8 +39,12 @@ davit explain --format json /srv/web | jq -r '.[].instruction' | sort | uniq -c`
 			if err != nil {
 				return err
 			}
+			rt, err := a.global.cgroups()
+			if err != nil {
+				return err
+			}
 			// The id isn't known; it shows in names of cgroups and the keyring.
-			e, err := libcontainer.Explain(dir, "ID", &opts, a.global.systemdCgroup)
+			e, err := libcontainer.Explain(dir, "ID", &opts, rt)
 			if err != nil {
 				return err
 			}

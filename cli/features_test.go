@@ -67,7 +67,7 @@ func explainBundle(t *testing.T, change func(*specs.Spec)) (*libcontainer.Explan
 	if err != nil {
 		t.Fatal(err)
 	}
-	return libcontainer.Explain(dir, "ID", &libcontainer.CreateOptions{}, false)
+	return libcontainer.Explain(dir, "ID", &libcontainer.CreateOptions{}, libcontainer.Options{})
 }
 
 // TestMountOptions compares the list with what the compiler takes, over all the options that config.md has a meaning for.

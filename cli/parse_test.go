@@ -69,6 +69,8 @@ func TestCallForms(t *testing.T) {
 		// conmon and podman
 		{"--log-format=json --log=/l --systemd-cgroup create --bundle /b --pid-file /p --console-socket /s ID", "create", "ID",
 			map[string]any{"log-format": "json", "log": "/l", "systemd-cgroup": true, "bundle": "/b", "pid-file": "/p", "console-socket": "/s"}},
+		{"--log-format=json --log /l --cgroup-manager disabled create --bundle /b --pid-file /p ID", "create", "ID",
+			map[string]any{"log-format": "json", "log": "/l", "cgroup-manager": "disabled", "bundle": "/b", "pid-file": "/p"}},
 		{"kill ID 9", "kill", "ID 9", nil},
 		{"delete --force ID", "delete", "ID", map[string]any{"force": true}},
 		// buildah

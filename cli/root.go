@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	urfave "github.com/urfave/cli/v3"
+
+	"davit/libcontainer"
 )
 
 // entry is a command before it is constructed.
@@ -61,6 +63,7 @@ type globals struct {
 	logFormat     string
 	root          string
 	systemdCgroup bool
+	cgroupManager string
 	rootless      string
 	version       bool
 }
@@ -72,6 +75,7 @@ func (g *globals) flags() []urfave.Flag {
 		&urfave.StringFlag{Name: "log-format", Usage: "write the log as `text|json`", Value: "text", Destination: &g.logFormat, Validator: checkLogFormat},
 		&urfave.BoolFlag{Name: "debug", Usage: "log what davit does, not only what fails", Destination: &g.debug},
 		&urfave.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd make the cgroups; linux.cgroupsPath is then slice:prefix:name", Destination: &g.systemdCgroup},
+		&urfave.StringFlag{Name: "cgroup-manager", Usage: "say who makes the cgroups, `cgroupfs|systemd|disabled`: davit (the default), systemd as with --systemd-cgroup, or nobody", Destination: &g.cgroupManager, Validator: checkCgroupManager},
 		&urfave.StringFlag{Name: "rootless", Usage: "go on without cgroups that the caller may not make: `true|false|auto`", Value: "auto", Destination: &g.rootless, Validator: checkRootless},
 		&urfave.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version", Local: true, Destination: &g.version},
 	}
@@ -134,6 +138,21 @@ func checkLogFormat(s string) error {
 		return errors.New("choose text or json")
 	}
 	return nil
+}
+
+func checkCgroupManager(s string) error {
+	if s != "cgroupfs" && s != "systemd" && s != "disabled" {
+		return errors.New("choose cgroupfs, systemd or disabled")
+	}
+	return nil
+}
+
+// cgroups decides who makes cgroups: runc's flag and crun's speak of the same.
+func (g *globals) cgroups() (libcontainer.Options, error) {
+	if g.systemdCgroup && g.cgroupManager != "" && g.cgroupManager != "systemd" {
+		return libcontainer.Options{}, &usageError{text: "--systemd-cgroup contradicts --cgroup-manager " + g.cgroupManager, usage: rootSynopsis, topic: name + " --help"}
+	}
+	return libcontainer.Options{SystemdCgroup: g.systemdCgroup || g.cgroupManager == "systemd", NoCgroups: g.cgroupManager == "disabled"}, nil
 }
 
 func checkRootless(s string) error {

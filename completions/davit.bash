@@ -89,7 +89,7 @@ _davit_flags() {
         completion) echo '-h --help' ;;
         version) echo '-h --help' ;;
         help) echo '-h --help' ;;
-        '') echo '--root --log --log-format --debug --systemd-cgroup --rootless -v --version -h --help' ;;
+        '') echo '--root --log --log-format --debug --systemd-cgroup --cgroup-manager --rootless -v --version -h --help' ;;
     esac
 }
 
@@ -152,6 +152,7 @@ _davit_takes_value() {
         *' --root') return 0 ;;
         *' --log') return 0 ;;
         *' --log-format') return 0 ;;
+        *' --cgroup-manager') return 0 ;;
         *' --rootless') return 0 ;;
     esac
     return 1
@@ -186,6 +187,7 @@ _davit_value() {
         *' --root') _davit_paths -d ;;
         *' --log') _davit_paths -f ;;
         *' --log-format') _davit_words 'text json' ;;
+        *' --cgroup-manager') _davit_words 'cgroupfs systemd disabled' ;;
         *' --rootless') _davit_words 'true false auto' ;;
     esac
 }

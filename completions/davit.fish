@@ -137,6 +137,7 @@ function __davit_takes_value
             '* --root' \
             '* --log' \
             '* --log-format' \
+            '* --cgroup-manager' \
             '* --rootless'
             return 0
     end
@@ -149,6 +150,7 @@ complete -c davit -n "__davit_at ''" -l log -r -F -d 'append the log to FILE ins
 complete -c davit -n "__davit_at ''" -l log-format -x -a 'text json' -d 'write the log as text|json'
 complete -c davit -n "__davit_at ''" -l debug -d 'log what davit does, not only what fails'
 complete -c davit -n "__davit_at ''" -l systemd-cgroup -d 'let systemd make the cgroups; linux.cgroupsPath is then slice:prefix:name'
+complete -c davit -n "__davit_at ''" -l cgroup-manager -x -a 'cgroupfs systemd disabled' -d 'say who makes the cgroups, cgroupfs|systemd|disabled: davit (the default), systemd as with --systemd-cgroup, or nobody'
 complete -c davit -n "__davit_at ''" -l rootless -x -a 'true false auto' -d 'go on without cgroups that the caller may not make: true|false|auto'
 complete -c davit -n "__davit_at ''" -l version -s v -d 'print the version'
 complete -c davit -n "__davit_at ''" -l help -s h -d 'show help'

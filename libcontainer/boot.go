@@ -136,7 +136,7 @@ func (b *boot) compile() error {
 	}
 	// Where the process can be cloned into its cgroup that has to be there first, and so has one that may be denied,
 	// for a mount to show another; elsewhere it is made beside the stage.
-	denied := b.rt.opts.Rootless && mountsCgroups(b.spec)
+	denied := (b.rt.opts.Rootless || b.rt.opts.NoCgroups) && mountsCgroups(b.spec)
 	if layout.Mode == cgroups.V2 || denied {
 		if err := b.createCgroup(); err != nil {
 			return err
@@ -180,6 +180,7 @@ func cgroupConfig(rt *Runtime, id string, spec *specs.Spec) *cgroups.Config {
 	if spec.Linux != nil {
 		cfg.Path, cfg.Resources = spec.Linux.CgroupsPath, spec.Linux.Resources
 	}
+	cfg.Disabled = rt.opts.NoCgroups
 	if rt.opts.SystemdCgroup {
 		cfg.Systemd = systemd.New(rt.opts.SystemdUser)
 	}

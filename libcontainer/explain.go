@@ -22,17 +22,19 @@ type Explanation struct {
 // inside the container (a home directory from its /etc/passwd) and the seccomp
 // filter are represented by placeholders of the same shape.
 //
-// A container of systemd's is explained as if systemd's own cgroup were the root of all.
-func Explain(dir string, id string, opts *CreateOptions, systemdCgroup bool) (*Explanation, error) {
+// Of the runtime's options those about cgroups count. Where cgroups are to be made it is
+// taken for granted that the caller may. A container of systemd's is explained as if
+// systemd's own cgroup were the root of all.
+func Explain(dir string, id string, opts *CreateOptions, rt Options) (*Explanation, error) {
 	b, err := bundle.Load(dir)
 	if err != nil {
 		return nil, err
 	}
-	return ExplainBundle(b, id, opts, systemdCgroup)
+	return ExplainBundle(b, id, opts, rt)
 }
 
 // ExplainBundle is [Explain] for a bundle that is loaded.
-func ExplainBundle(b *bundle.Bundle, id string, opts *CreateOptions, systemdCgroup bool) (*Explanation, error) {
+func ExplainBundle(b *bundle.Bundle, id string, opts *CreateOptions, rt Options) (*Explanation, error) {
 	facts, err := hostFacts(b.Spec, b.Rootfs)
 	if err != nil {
 		return nil, err
@@ -41,18 +43,23 @@ func ExplainBundle(b *bundle.Bundle, id string, opts *CreateOptions, systemdCgro
 	if err != nil {
 		return nil, err
 	}
-	cfg := &cgroups.Config{ID: id, OCIVersion: b.Spec.Version}
+	cfg := &cgroups.Config{ID: id, OCIVersion: b.Spec.Version, Disabled: rt.NoCgroups}
 	if b.Spec.Linux != nil {
 		cfg.Path, cfg.Resources = b.Spec.Linux.CgroupsPath, b.Spec.Linux.Resources
 	}
-	if systemdCgroup {
+	if rt.SystemdCgroup {
 		cfg.Systemd = systemd.Offline()
 	}
 	m, err := cgroups.New(layout, cfg)
 	if err != nil {
 		return nil, err
 	}
-	facts.Cgroups, facts.CgroupPaths, facts.IntoCgroup = layout, m.Paths(), layout.Mode == cgroups.V2 && !systemdCgroup
+	facts.Cgroups, facts.CgroupPaths, facts.IntoCgroup = layout, m.Paths(), layout.Mode == cgroups.V2 && !rt.SystemdCgroup && !rt.NoCgroups
+	if rt.NoCgroups {
+		if facts.CallerCgroups, err = cgroups.CallerPaths(layout); err != nil {
+			return nil, err
+		}
+	}
 	p, err := plan.Compile(&plan.Input{ID: id, Spec: b.Spec, Bundle: b.Dir, Rootfs: b.Rootfs, NoPivot: opts.NoPivot,
 		NoNewKeyring: opts.NoNewKeyring, Inherited: opts.extra(), ExtraEnv: opts.environment(), Park: true, Facts: facts})
 	if err != nil {

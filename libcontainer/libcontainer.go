@@ -36,6 +36,7 @@ type Options struct {
 	Root          string            // the state directory; made when the first container is
 	Log           *slog.Logger      // nil discards
 	SystemdCgroup bool              // cgroups of new containers are made by systemd
+	NoCgroups     bool              // new containers have no cgroups: they stay in the caller's
 	SystemdUser   bool              // by the user's manager, not the system's
 	Timings       *timings.Recorder // records how long the launch of a process takes, or nil
 	Rootless      bool              // a lack of permission to make cgroups is not an error

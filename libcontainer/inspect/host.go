@@ -55,7 +55,7 @@ func (in *inspector) compile(b *bundle.Bundle) *libcontainer.Explanation {
 	rest := *b
 	rest.Spec = &spec
 	for range attempts {
-		e, err := libcontainer.ExplainBundle(&rest, "ID", &libcontainer.CreateOptions{NoPivot: in.opts.NoPivot}, in.opts.SystemdCgroup)
+		e, err := libcontainer.ExplainBundle(&rest, "ID", &libcontainer.CreateOptions{NoPivot: in.opts.NoPivot}, in.opts.Runtime)
 		if err == nil {
 			for _, w := range e.Warnings {
 				in.warning(fieldPath(w.Field), w.Reason, "")
@@ -188,7 +188,11 @@ func (in *inspector) cgroups() {
 		in.note("linux.resources", err.Error(), "")
 		return
 	}
-	writes, warnings, err := cgroups.Batch(l.Resources, layout, in.spec.Version)
+	resources := *l.Resources
+	if in.opts.Runtime.NoCgroups {
+		layout, resources.Devices = &cgroups.Layout{}, nil
+	}
+	writes, warnings, err := cgroups.Batch(&resources, layout, in.spec.Version)
 	if err != nil {
 		in.report(err)
 		return

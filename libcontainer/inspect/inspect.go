@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"davit/libcontainer"
 	"davit/libcontainer/bundle"
 )
 
@@ -45,8 +46,8 @@ type Finding struct {
 
 // Options say how the container would be created.
 type Options struct {
-	NoPivot       bool
-	SystemdCgroup bool
+	NoPivot bool
+	Runtime libcontainer.Options // what it says of cgroups
 }
 
 // inspector collects findings.

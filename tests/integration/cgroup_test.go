@@ -126,6 +126,39 @@ func removeCgroups(paths ...string) {
 	}
 }
 
+// With --cgroup-manager disabled the container stays in its caller's cgroups, which it can look at, and limits are errors.
+func TestCgroupManagerDisabled(t *testing.T) {
+	t.Parallel()
+	own, err := os.ReadFile("/proc/self/cgroup")
+	must(t, err)
+	s := harness.New(t, harness.WithoutNamespace(specs.CgroupNamespace), cgroupOptions("rw", "nosuid"))
+	s.Flags = []string{"--cgroup-manager", "disabled"}
+	s.Spec.Linux.Resources = nil
+	r := s.Run(harness.Shell("cat /proc/self/cgroup; for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do mkdir $d/escaped 2>/dev/null && [ -e $d/escaped/cgroup.procs ] && echo $d is writable; done; true"))
+	if r.Stdout() != string(own) {
+		t.Errorf("the container is in\n%s, this test in\n%s", r.Stdout(), own)
+	}
+	if !strings.Contains(r.Stderr(), "linux.cgroupsPath: ignored") || !strings.Contains(r.Stderr(), "(/sys/fs/cgroup): ") || !strings.Contains(r.Stderr(), "read-only") {
+		t.Errorf("the warnings are %q", r.Stderr())
+	}
+	s.Spec.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: harness.Pointer(int64(5))}}
+	s.Run().Fails("linux.resources.pids.limit", "the container has no cgroup")
+	s.Davit("check", s.Bundle).FailsWith(1)
+
+	s.Spec.Linux.Resources = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}} // which Podman sends as root
+	if r := s.Run(harness.Args("/bin/true")); r.Code != 0 || !strings.Contains(r.Stderr(), "linux.resources.devices: not enforced") {
+		t.Errorf("exit code %d: %s", r.Code, r.Stderr())
+	}
+	s.Edit(harness.Args("/bin/sleep", "100"))
+	start(s)
+	s.Flags = nil // engines don't say it again
+	s.Davit("exec", s.ID, "/bin/true").Succeeds()
+	s.Davit("pause", s.ID).Fails("cgroup")
+	s.Davit("kill", "--all", s.ID, "KILL").Succeeds()
+	s.WaitStatus(specs.StateStopped)
+	s.Davit("delete", s.ID).Succeeds()
+}
+
 // Two containers never share a cgroup by accident (C1): the first one's processes would be killed with the second.
 func TestCgroupTaken(t *testing.T) {
 	t.Parallel()
