@@ -1,13 +1,15 @@
 package cgroups
 
 import (
-	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"davit/cgroups/cpuset"
 )
 
 // Stats reads what the container's controllers offer: a file that isn't there, as its
@@ -122,24 +124,14 @@ func (r *reader) list(file string) (list []uint64) {
 
 // set returns the members of a cpuset list such as "0-3,7".
 func (r *reader) set(file string) (members []uint16) {
-	text := strings.TrimSpace(r.text(file))
-	if text == "" {
-		return nil
-	}
-	for part := range strings.SplitSeq(text, ",") {
-		first, last, ok := strings.Cut(part, "-")
-		if !ok {
-			last = first
-		}
-		a, err1 := strconv.ParseUint(first, 10, 16)
-		b, err2 := strconv.ParseUint(last, 10, 16)
-		if err := errors.Join(err1, err2); err != nil {
-			r.fail(file, err)
-			return nil
-		}
-		for n := a; n <= b; n++ {
+	err := cpuset.Each(strings.TrimSpace(r.text(file)), func(first, last int) {
+		for n := first; n <= min(last, math.MaxUint16); n++ {
 			members = append(members, uint16(n))
 		}
+	})
+	if err != nil {
+		r.fail(file, err)
+		return nil
 	}
 	return members
 }

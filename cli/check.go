@@ -83,7 +83,11 @@ func printCheck(w io.Writer, findings []inspect.Finding) error {
 			if f.Severity != kind.severity {
 				continue
 			}
-			fmt.Fprintf(&b, "%s%-7s%s  %s%s%s: %s", kind.colour, f.Severity, p.reset, p.accent, visible(f.Path), p.reset, visible(f.Message))
+			fmt.Fprintf(&b, "%s%-7s%s  ", kind.colour, f.Severity, p.reset)
+			if f.Path != "$" { // the bundle as a whole
+				fmt.Fprintf(&b, "%s%s%s: ", p.accent, visible(f.Path), p.reset)
+			}
+			b.WriteString(visible(f.Message))
 			if f.Hint != "" {
 				fmt.Fprintf(&b, " (%s)", visible(f.Hint))
 			}

@@ -1,6 +1,7 @@
 package libcontainer
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -8,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"davit/libcontainer/notify"
+	"davit/libcontainer/process"
 )
 
 // notifyDir is the folder of the container's notify socket, in its state directory.
@@ -40,14 +42,18 @@ func listenNotify(stateDir, host string) (*notify.Proxy, error) {
 }
 
 // waitReady waits until a container reports that it is ready, or has ended.
-func waitReady(p *notify.Proxy, pid int) error {
+func waitReady(p *notify.Proxy, init process.ID) error {
 	if p == nil {
 		return nil
 	}
-	pidfd, err := unix.PidfdOpen(pid, 0)
+	pidfd, err := init.Open()
+	if errors.Is(err, process.ErrGone) {
+		_, err = p.Relay(init.PID) // its last words
+		return err
+	}
 	if err != nil {
 		return err
 	}
 	defer unix.Close(pidfd)
-	return p.Wait(pid, pidfd)
+	return p.Wait(init.PID, pidfd)
 }

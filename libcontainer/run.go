@@ -48,7 +48,10 @@ func (rt *Runtime) Run(id string, opts *RunOptions) (int, error) {
 	}
 	if opts.Detach {
 		defer b.release()
-		return 0, waitReady(proxy, b.pid)
+		if err := waitReady(proxy, b.record.Init); err != nil {
+			rt.log.Warn(err.Error()) // the container runs, and isn't the caller's to clean up
+		}
+		return 0, nil
 	}
 	b.proxy = proxy
 	return b.supervise(caught, opts)

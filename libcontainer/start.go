@@ -42,7 +42,7 @@ func (b *boot) release() {
 // returns when the process runs, or with the reason why it doesn't.
 //
 // notifySocket is the service manager's (sd_notify(3)) or "": with one, Start
-// returns when the container has reported that it is ready.
+// returns when the container has reported that it is ready, or has ended.
 func (rt *Runtime) Start(id, notifySocket string) error {
 	c, err := rt.lockAndLoad(id, "start")
 	if err != nil {
@@ -87,7 +87,7 @@ func (rt *Runtime) Start(id, notifySocket string) error {
 		c.destroy()
 		return err
 	}
-	return waitReady(proxy, c.record.Init.PID)
+	return waitReady(proxy, c.record.Init)
 }
 
 // startHooks runs startContainer: in the container, before its process (runtime.md, Lifecycle 8).

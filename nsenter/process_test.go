@@ -89,34 +89,33 @@ func TestNamespaces(t *testing.T) {
 
 func TestJoin(t *testing.T) {
 	needRoot(t)
+	pid := 0
 	join := func(s *Stage, r Report) bool {
-		if w, ok := r.(Cloned); ok {
-			fd, err := unix.PidfdOpen(w.PID, 0)
+		switch r := r.(type) {
+		case Cloned:
+			pid = r.PID
+		case Waiting: // it has its name
+			fd, err := unix.PidfdOpen(pid, 0)
 			if err != nil {
 				t.Error(err)
 			}
 			defer unix.Close(fd)
-			p := program(Join{Fd: 0, Type: unix.CLONE_NEWUTS | unix.CLONE_NEWPID}, Clone{Cgroup: None}, Wait{Token: uint64(TokenHooksRun)}, shell("uname -n; echo $$"))
-			on := func(s *Stage, r Report) bool {
-				if _, ok := r.(Cloned); ok {
-					if err := s.Release(TokenHooksRun); err != nil {
-						t.Error(err)
-					}
-				}
-				return false
-			}
-			o := (&call{programs: []Program{p}, fds: []int{fd}, on: on}).run(t).succeeded(t)
+			p := program(Join{Fd: 0, Type: unix.CLONE_NEWUTS | unix.CLONE_NEWPID}, Clone{Cgroup: None}, shell("uname -n; echo $$"))
+			o := (&call{programs: []Program{p}, fds: []int{fd}}).run(t).succeeded(t)
 			if o.out != "inside\n2\n" {
 				t.Errorf("joined: %q", o.out)
 			}
-			if err := s.Release(TokenStart); err != nil {
+			if err := s.Release(r.Token); err != nil {
 				t.Error(err)
 			}
 		}
 		return false
 	}
-	p := program(Clone{Flags: unix.CLONE_NEWUTS | unix.CLONE_NEWPID, Cgroup: None}, Hostname{Name: "inside"}, Wait{Token: uint64(TokenStart)}, exec("/bin/true"))
+	p := program(Clone{Flags: unix.CLONE_NEWUTS | unix.CLONE_NEWPID, Cgroup: None}, Hostname{Name: "inside"}, Sync{Token: uint64(TokenHooksRun)}, exec("/bin/true"))
 	(&call{programs: []Program{p}, on: join}).run(t).succeeded(t)
+	if pid == 0 {
+		t.Error("the process was never reported")
+	}
 }
 
 func TestChdir(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"davit/cgroups/cpuset"
 	"davit/cgroups/systemd/dbus"
 )
 
@@ -173,11 +174,14 @@ func (t *translation) cpuQuota() {
 	}
 }
 
+// mostCPU is the highest number that a kernel can be built for (CONFIG_NR_CPUS).
+const mostCPU = 1<<13 - 1
+
 func (t *translation) cpuset(name, list string) {
 	if t.version < sinceCpuset {
 		return
 	}
-	if mask, ok := parseCPUList(list); ok {
+	if mask, err := cpuset.Mask(strings.TrimSpace(list), mostCPU, 1); err == nil && len(mask) > 0 {
 		t.put(name, mask)
 	}
 }
@@ -222,28 +226,4 @@ func parseSize(s string) (uint64, bool) {
 		return 0, false
 	}
 	return n << shift, true
-}
-
-// parseCPUList reads "0-3,7" into a bit mask, the lowest byte first.
-func parseCPUList(list string) ([]byte, bool) {
-	const most = 1 << 13 // CONFIG_NR_CPUS, at most
-	mask := []byte{}
-	for part := range strings.SplitSeq(strings.TrimSpace(list), ",") {
-		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
-		a, err := strconv.ParseUint(first, 10, 32)
-		b := a
-		if err == nil && isRange {
-			b, err = strconv.ParseUint(last, 10, 32)
-		}
-		if err != nil || a > b || b >= most {
-			return nil, false
-		}
-		for ; a <= b; a++ {
-			for uint64(len(mask)) <= a/8 {
-				mask = append(mask, 0)
-			}
-			mask[a/8] |= 1 << (a % 8)
-		}
-	}
-	return mask, true
 }

@@ -15,9 +15,11 @@ package bundle
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -103,6 +105,9 @@ func LoadFile(dir, file string) (*Bundle, error) {
 
 func newBundle(dir string, raw []byte) (*Bundle, error) {
 	spec, err := Parse(raw)
+	if e, ok := errors.AsType[*Error](err); ok && (e.Path == "$" || strings.HasPrefix(e.Path, "line ")) {
+		return nil, fmt.Errorf("%s: %w", configName, err) // no field tells where to look
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,10 @@ package bundle
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"davit/cgroups/cpuset"
 )
 
 // scheduler applies the rules of sched_setattr(2).
@@ -161,43 +161,12 @@ func (c *checker) memoryPolicy(linux *path, m *specs.LinuxMemoryPolicy) {
 }
 
 // list checks a list of CPUs or memory nodes as the spec writes them: "0-3,7".
-// Spaces and empty elements pass, as the spec's schema and the kernel have it.
 // An empty string stands for a value that isn't given.
 func (c *checker) list(at path, what, value string) {
 	members := 0
-	for part := range strings.SplitSeq(value, ",") {
-		part = strings.Trim(part, " ")
-		if part == "" {
-			continue
-		}
-		members++
-		low, high, isRange := strings.Cut(part, "-")
-		first, ok := listNumber(low)
-		last := first
-		if ok && isRange {
-			last, ok = listNumber(high)
-		}
-		switch {
-		case !ok:
-			c.failf(at, "%q is not a list of %ss: %q is neither a number nor a range", value, what, part).Hint =
-				`for example "0-3,7"`
-			return
-		case last < first:
-			c.failf(at, "the range %q ends before it starts", part)
-			return
-		}
-	}
-	if members == 0 && value != "" {
+	if err := cpuset.Each(value, func(int, int) { members++ }); err != nil {
+		c.failf(at, "%q is not a list of %ss: %s", value, what, err).Hint = `for example "0-3,7"`
+	} else if members == 0 && value != "" {
 		c.failf(at, "%q is a list without a %s", value, what)
 	}
-}
-
-// listNumber is strict about the form, "+1" and "" are none, and generous
-// about the value: what the host lacks is not known here.
-func listNumber(s string) (uint64, bool) {
-	if !isNumeric(s) {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(s, 10, 31)
-	return n, err == nil
 }

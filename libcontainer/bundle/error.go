@@ -14,9 +14,13 @@ type Error struct {
 	Hint string
 }
 
-// Error gives `path: reason (hint)`.
+// Error gives `path: reason (hint)`. What is wrong with the whole document has no
+// path there: whoever knows where that came from says so.
 func (e *Error) Error() string {
-	s := e.Path + ": " + e.Reason
+	s := e.Reason
+	if e.Path != "$" {
+		s = e.Path + ": " + s
+	}
 	if e.Hint != "" {
 		s += " (" + e.Hint + ")"
 	}

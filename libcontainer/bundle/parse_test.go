@@ -120,7 +120,7 @@ func TestParseProcess(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		``:                        "line 1, column 1: not valid JSON: unexpected end of JSON input",
-		`null`:                    "$: expected object, got null",
+		`null`:                    "expected object, got null",
 		`{"args": ["a", 1]}`:      "args[1]: expected string, got number",
 		`{"user": {"uid": -1}}`:   "user.uid: number -1 is out of range: expected unsigned integer of 32 bits",
 		`{"env": ["A\u0000=1"]}`:  `env[0]: must not contain a NUL byte: "A\x00=1"`,

@@ -123,7 +123,11 @@ func (in *inspector) report(err error) {
 	}
 	var one *bundle.Error
 	if errors.As(err, &one) {
-		in.error(one.Path, one.Reason, one.Hint)
+		reason := one.Reason
+		if one.Path == "$" {
+			reason = "config.json: " + reason
+		}
+		in.error(one.Path, reason, one.Hint)
 		return
 	}
 	path, message := place(err.Error())

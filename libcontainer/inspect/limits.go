@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"davit/cgroups/cpuset"
 )
 
 // limits holds sizes and numbers against what the machine has.
@@ -44,16 +46,9 @@ func hugepageDir(size string) (string, bool) {
 	return "", false
 }
 
-// highest is the last number of a list such as 0-3,7; -1 of an empty or malformed one.
+// highest is the last number of a list such as 0-3,7; -1 of an empty one.
 func highest(list string) int {
 	top := -1
-	for part := range strings.SplitSeq(list, ",") {
-		if _, end, ok := strings.Cut(part, "-"); ok {
-			part = end
-		}
-		if n, err := strconv.Atoi(strings.TrimSpace(part)); err == nil {
-			top = max(top, n)
-		}
-	}
+	_ = cpuset.Each(list, func(_, last int) { top = max(top, last) }) // a malformed one is an error already
 	return top
 }

@@ -9,7 +9,6 @@ package notify
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -115,7 +114,9 @@ func readyLine(msg []byte) []byte {
 	return nil
 }
 
-// Wait relays until the container is ready or its process, named by pidfd, has ended.
+// Wait relays until the container is ready or its process, named by pidfd, has
+// ended. That it ended early is no error here: it did run, how it ended is for
+// its parent to see, and the service manager itself misses the message.
 func (p *Proxy) Wait(pid, pidfd int) error {
 	fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}, {Fd: int32(pidfd), Events: unix.POLLIN}}
 	for {
@@ -130,7 +131,7 @@ func (p *Proxy) Wait(pid, pidfd int) error {
 			}
 		}
 		if fds[1].Revents != 0 {
-			return errors.New("the container's process ended before it reported that it is ready")
+			return nil
 		}
 	}
 }

@@ -2,12 +2,12 @@ package plan
 
 import (
 	"encoding/binary"
-	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"davit/cgroups/cpuset"
 	"davit/nsenter"
 )
 
@@ -140,26 +140,9 @@ func memoryPolicy(p *specs.LinuxMemoryPolicy) (nsenter.MemoryPolicy, error) {
 
 // bitmap turns a list such as "0-3,7" into a mask of longs; "" has none.
 func bitmap(field, list string, highest int) ([]byte, error) {
-	if list == "" {
-		return nil, nil
-	}
-	mask := make([]byte, 0, 16)
-	for _, part := range strings.Split(list, ",") {
-		lo, hi, ranged := strings.Cut(strings.TrimSpace(part), "-")
-		if !ranged {
-			hi = lo
-		}
-		first, err1 := strconv.Atoi(lo)
-		last, err2 := strconv.Atoi(hi)
-		if err1 != nil || err2 != nil || first < 0 || last < first || last > highest {
-			return nil, fail(field, "%q is no list of numbers up to %d such as 0-3,7", list, highest)
-		}
-		for n := first; n <= last; n++ {
-			for n/8 >= len(mask) {
-				mask = append(mask, make([]byte, 8)...)
-			}
-			mask[n/8] |= 1 << (n % 8)
-		}
+	mask, err := cpuset.Mask(list, highest, 8)
+	if err != nil {
+		return nil, fail(field, "%q is no list of numbers up to %d such as 0-3,7: %s", list, highest, err)
 	}
 	return mask, nil
 }

@@ -115,7 +115,7 @@ func TestCheckExitCodes(t *testing.T) {
 	c.Dir = s.Bundle
 	c.Do().Succeeds()
 	s.Davit("check", "--format", "xml").Fails("invalid format option", "xml")
-	if r := s.Davit("check", "/nowhere"); r.Code != 1 || !strings.Contains(r.Stdout(), "error    $: stat /nowhere: no such file or directory") {
+	if r := s.Davit("check", "/nowhere"); r.Code != 1 || !strings.Contains(r.Stdout(), "error    stat /nowhere: no such file or directory") {
 		t.Errorf("exit code %d\n%s", r.Code, r.Stdout())
 	}
 }
