@@ -77,7 +77,7 @@ func (c *Tools) Engine(title, name string) *lab.Engine {
 	}
 	// What the tools keep: the parents of cgroups, the process that holds a user's namespaces, the storage and the
 	// directory of network namespaces mounted on themselves.
-	e.Keeps = []string{"/" + c.Mark, c.userCgroup(), "/" + podmanParent, "/conmon", "catatonit", "/run/netns", c.Path("storage", "overlay")}
+	e.Keeps = []string{"/" + c.Mark, UserCgroup(c.Cell), "/" + podmanParent, "/conmon", "catatonit", "/run/netns", c.Path("storage", "overlay")}
 	return e
 }
 
@@ -90,7 +90,7 @@ func (c *Tools) Client(program string) string {
 	}
 	lines := []string{"#!/bin/sh"}
 	if c.Cgroups == lab.V2 {
-		lines = append(lines, "echo $$ >/sys/fs/cgroup"+c.userCgroup()+"/login/cgroup.procs")
+		lines = append(lines, "echo $$ >/sys/fs/cgroup"+UserCgroup(c.Cell)+"/login/cgroup.procs")
 	}
 	environment := []string{
 		path, "TERM=xterm", "USER=" + user, "HOME=" + c.Path("home", user), "XDG_RUNTIME_DIR=" + runDir, "TMPDIR=" + c.Path("tmp"), storage,
@@ -99,8 +99,8 @@ func (c *Tools) Client(program string) string {
 	return c.Write("bin/"+program, strings.Join(lines, "\n"), 0o755)
 }
 
-// userCgroup is the one that an administrator gives to the user, on version 2.
-func (c *Tools) userCgroup() string { return "/" + c.Mark + "/user" }
+// UserCgroup is the one that an administrator gives to the user, on version 2.
+func UserCgroup(c *lab.Cell) string { return "/" + c.Mark + "/user" }
 
 // addUser gives an ordinary user what a login gives.
 func (c *Tools) addUser() {
@@ -113,9 +113,11 @@ func (c *Tools) addUser() {
 		"chown " + UserID + ":" + UserID + " " + home + " " + c.Path("storage") + " " + runDir,
 		"chmod 700 " + runDir,
 		"chmod 1777 " + c.Path("tmp"),
+		// Where no udev is at work slirp4netns may not open it.
+		"[ ! -c /dev/net/tun ] || { mknod -m 666 " + c.Path("tun") + " c 10 200; mount --bind " + c.Path("tun") + " /dev/net/tun; }",
 	}, "\n"))
 	if c.Cgroups == lab.V2 {
-		g := "/sys/fs/cgroup" + c.userCgroup()
+		g := "/sys/fs/cgroup" + UserCgroup(c.Cell)
 		c.Must("sh", "-e", "-c", "mkdir -p "+g+"/login; cd "+g+"; chown "+UserID+" . cgroup.procs cgroup.subtree_control cgroup.threads login login/*")
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 func TestLiveRestore(t *testing.T) {
 	e, daemon := start(t, lab.Hybrid, "--live-restore")
-	dockercli.Run(t, e, dialect(), dockercli.Scenario{Name: "live-restore", Run: func(d dockercli.C) {
+	dockercli.Run(t, e, dialect(e), dockercli.Scenario{Name: "live-restore", Run: func(d dockercli.C) {
 		d.Start("-i", "--", "sh", "-c", "echo before; "+"while :; do echo x >>/tmp/ticks; sleep 0.02; done")
 		pid := d.Inspect("{{.State.Pid}}")
 		if err := daemon.Stop(syscall.SIGTERM); err != nil {
@@ -43,7 +43,7 @@ func TestUsernsRemap(t *testing.T) {
 		t.Run(string(cgroups), func(t *testing.T) {
 			e, _ := start(t, cgroups, "--userns-remap", "default")
 			e.Name += ", --userns-remap"
-			dockercli.Run(t, e, dialect(), usernsScenarios...)
+			dockercli.Run(t, e, dialect(e), usernsScenarios...)
 		})
 	}
 }
@@ -84,7 +84,7 @@ var usernsScenarios = []dockercli.Scenario{
 func TestSwarm(t *testing.T) {
 	e, _ := start(t, lab.Hybrid)
 	e.Name += ", swarm"
-	dockercli.Run(t, e, dialect(), dockercli.Scenario{Name: "a service on one node", Run: func(d dockercli.C) {
+	dockercli.Run(t, e, dialect(e), dockercli.Scenario{Name: "a service on one node", Run: func(d dockercli.C) {
 		d.Do("swarm", "init", "--advertise-addr", "127.0.0.1")
 		d.Cleanup(func() { d.Do("swarm", "leave", "--force") })
 		d.Do("service", "create", "--detach", "--name", d.ID, "--replicas", "2", "--limit-memory", "64m", "--no-resolve-image", d.Image, "sleep", "1000")
@@ -104,7 +104,7 @@ func TestSwarm(t *testing.T) {
 func TestCompose(t *testing.T) {
 	e, _ := start(t, lab.Hybrid)
 	e.Name += ", docker-compose"
-	dockercli.Run(t, e, dialect(), dockercli.Scenario{Name: "up, exec, down", Run: func(d dockercli.C) {
+	dockercli.Run(t, e, dialect(e), dockercli.Scenario{Name: "up, exec, down", Run: func(d dockercli.C) {
 		if d.Run("which", "docker-compose").Code != 0 {
 			d.Skipf("docker-compose isn't installed")
 		}

@@ -61,7 +61,7 @@ func start(t *testing.T, cgroups lab.Cgroups, flags ...string) (*lab.Engine, *da
 }
 
 // dialect is how Docker speaks its own command line.
-func dialect() *dockercli.Dialect {
+func dialect(e *lab.Engine) *dockercli.Dialect {
 	return &dockercli.Dialect{
 		Client: func(string) []string { return []string{client} },
 		Making: func(c dockercli.C, _ []string) []string { return []string{"--runtime", c.Runtime} },
@@ -72,6 +72,7 @@ func dialect() *dockercli.Dialect {
 			}
 			return []string{"env", "DOCKER_BUILDKIT=0", client, "build"} // by the daemon, not by a plugin
 		},
+		Parent:  "/" + e.Mark,
 		Refused: 125, ExecMissing: 126, AttachStatus: true, Timers: true, TellsOOM: true, Resolves: true,
 		Init:         "/sbin/docker-init",
 		Capabilities: 0xa80425fb,
@@ -86,9 +87,9 @@ func TestDocker(t *testing.T) {
 	for _, cgroups := range []lab.Cgroups{lab.Hybrid, lab.V1, lab.V2} {
 		t.Run(string(cgroups), func(t *testing.T) {
 			e, _ := start(t, cgroups)
-			dockercli.Run(t, e, dialect(), dockercli.Common()...)
+			dockercli.Run(t, e, dialect(e), dockercli.Common()...)
 			for _, network := range []string{"none", "bridge"} {
-				dockercli.Measure(t, e, dialect(), "docker run --rm --network "+network+" IMAGE /bin/true", "--network", network)
+				dockercli.Measure(t, e, dialect(e), "docker run --rm --network "+network+" IMAGE /bin/true", "--network", network)
 			}
 		})
 	}

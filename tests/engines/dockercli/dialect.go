@@ -25,6 +25,7 @@ type Dialect struct {
 	Build  func(runtime string) []string      // the command line up to the flags of a build, or nothing if it can't take this runtime
 
 	Rootless bool   // an ordinary user calls
+	Parent   string // the cgroup below which the caller may make some
 	Uncaged  string // why the engine doesn't use the cgroups that it sees, or nothing
 
 	Lacks   map[string]string // scenario → why the engine can't be asked for it

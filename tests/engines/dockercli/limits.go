@@ -118,7 +118,7 @@ var limitScenarios = []Scenario{
 	}},
 	{Name: "--cgroup-parent", Run: func(c C) {
 		c.NeedsCgroups()
-		parent := "/" + c.Mark + "/" + c.ID + "-parent"
+		parent := c.Parent + "/" + c.ID + "-parent"
 		// Parents are left to the engine, which leaves them, too.
 		c.Cleanup(func() {
 			remove := "for d in /sys/fs/cgroup/*" + parent + " /sys/fs/cgroup" + parent + "; do [ ! -d $d ] || find $d -depth -type d -exec rmdir {} + || exit 1; done"

@@ -33,6 +33,21 @@ func (c C) Fetch(address, want string) {
 	})
 }
 
+// served expects the scenario's container, which runs [Server], to answer at
+// this address of a network: to the host, or where only containers of an
+// ordinary user are in it, to another one.
+func (c C) served(network, address string) {
+	if !c.Rootless {
+		c.Fetch(address+":80", "served")
+		return
+	}
+	other := c.ID + "-asks"
+	c.StartAs(other, "--network", network)
+	c.Eventually("the page at "+address, func() bool {
+		return strings.Contains(c.Run(c.Line("exec", other, "sh", "-c", "echo GET / | nc -w 2 "+address+" 80")...).Stdout, "served")
+	})
+}
+
 // network makes one that the scenario's end removes.
 func (c C) network(flags ...string) string {
 	name := c.ID + "-net"
@@ -47,7 +62,7 @@ var networkScenarios = []Scenario{
 	}},
 	{Name: "--network bridge", Run: func(c C) {
 		c.Start("--network", "bridge", "--", "sh", "-c", Server)
-		c.Fetch(c.Inspect("{{.NetworkSettings.IPAddress}}")+":80", "served")
+		c.served("bridge", c.Inspect("{{.NetworkSettings.IPAddress}}"))
 		c.Contains("devices", c.Exec("ip", "addr"), "eth0", c.Inspect("{{.NetworkSettings.IPAddress}}"))
 	}},
 	{Name: "--network host", Run: func(c C) {
@@ -55,14 +70,15 @@ var networkScenarios = []Scenario{
 		c.Equal("namespace", c.Out(append([]string{"--network", "host", "--"}, link...)...), c.Must(link...))
 	}},
 	{Name: "a network of one's own", Run: func(c C) {
-		network, other := c.network("--subnet", "10.77.0.0/24"), c.ID+"-other"
+		network := c.network("--subnet", "10.77.0.0/24")
 		c.Start("--network", network, "--ip", "10.77.0.9", "--network-alias", "web", "--", "sh", "-c", Server)
-		c.StartAs(other, "--network", network)
-		c.Fetch("10.77.0.9:80", "served")
+		c.served(network, "10.77.0.9")
 		if !c.Resolves {
 			return
 		}
-		c.Eventually("the page by the other's name", func() bool {
+		other := c.ID + "-other"
+		c.StartAs(other, "--network", network)
+		c.Eventually("the page by the container's other name", func() bool {
 			return strings.Contains(c.Run(c.Line("exec", other, "sh", "-c", AskWeb)...).Stdout, "served")
 		})
 	}},

@@ -25,7 +25,7 @@ var runScenarios = []Scenario{
 	{Name: "run refused by the runtime", Run: func(c C) {
 		c.End(0, "true")
 		out := c.End(c.Refused, "--sysctl", "kernel.msgmax=words", "--", "true")
-		c.Contains("error", out.Stderr, "kernel.msgmax")
+		c.Contains("error", out.Stderr, "msgmax")
 	}},
 	{Name: "run -i", Run: func(c C) {
 		out := c.RunWith(strings.NewReader("through a pipe"), c.RunLine("--rm", "-i", "--", "cat")...)

@@ -49,7 +49,7 @@ func reason(text string) string {
 	}
 	text = hexadecimal.ReplaceAllString(text, "ID")
 	text = ofCell.ReplaceAllString(text, "DIR")
-	return shortened(strings.Trim(text, `". `))
+	return shortened(strings.Trim(text, ". "))
 }
 
 // said is what a command wrote, if the text quotes one ([Output]): on stderr, or else on stdout.

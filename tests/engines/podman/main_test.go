@@ -28,6 +28,7 @@ func dialect(e *lab.Engine) *dockercli.Dialect {
 		Making:   making,
 		Remove:   []string{"rm", "-f", "-v", "-t", "0"},
 		Rootless: strings.HasSuffix(e.Name, "rootless"),
+		Parent:   "/" + e.Mark,
 		Refused:  126, ExecMissing: 127, WritableTmp: true,
 		Init:         "/run/podman-init",
 		Capabilities: 0x800405fb,
@@ -47,9 +48,8 @@ func dialect(e *lab.Engine) *dockercli.Dialect {
 		d.Uncaged = "Podman without root uses cgroups on version 2 only"
 	}
 	if d.Rootless {
-		for _, name := range []string{"--network bridge", "a network of one's own", "network connect and disconnect", "-p"} {
-			d.Lacks[name] = "networks of ordinary users need slirp4netns, which needs the host's network"
-		}
+		d.Parent = containers.UserCgroup(e.Cell)
+		d.Excuses["network connect and disconnect"] = "Podman 4.3 takes all devices from an ordinary user's container"
 		for _, name := range []string{"run -it", "a terminal's interrupt and window", "attach", "exec -it -u -w -e"} {
 			d.Excuses[name] = containers.NoTerminals
 		}
