@@ -16,6 +16,8 @@ import (
 const (
 	annotationVersion = "run.davit.version"
 	annotationCommit  = "run.davit.commit"
+	// annotationCheckpoint tells that checkpoint and restore are there; engines know it by this name.
+	annotationCheckpoint = "org.opencontainers.runc.checkpoint.enabled"
 )
 
 func featuresCommand(a *app) *urfave.Command {
@@ -54,9 +56,9 @@ func allFeatures() *features.Features {
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: new(true)}},
 			NetDevices:      &features.NetDevices{Enabled: new(true)},
 		},
-		Annotations: map[string]string{annotationVersion: v, annotationCommit: c},
+		Annotations: map[string]string{annotationVersion: v, annotationCommit: c, annotationCheckpoint: "true"},
 		// Those that davit looks at.
-		PotentiallyUnsafeConfigAnnotations: []string{"org.systemd.property.", "run.oci.seccomp_fail_unknown_syscall", plan.KeepGroups, plan.MountContextType},
+		PotentiallyUnsafeConfigAnnotations: []string{"org.criu.config", "org.systemd.property.", "run.oci.seccomp_fail_unknown_syscall", plan.KeepGroups, plan.MountContextType},
 	}
 	if lib := seccomp.LibraryVersion(); lib != "" {
 		f.Annotations[seccomp.LibseccompAnnotation] = lib

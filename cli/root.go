@@ -39,6 +39,8 @@ func commands() []entry {
 		{"pause", groupLife, "stop all processes of a container for a while", pauseCommand},
 		{"resume", groupLife, "let the processes of a paused container go on", resumeCommand},
 		{"update", groupLife, "change the limits of a container", updateCommand},
+		{"checkpoint", groupLife, "write a container to images that it can be restored from", checkpointCommand},
+		{"restore", groupLife, "make a container from the images of a checkpoint", restoreCommand},
 		{"delete", groupLife, "remove a container and all that belongs to it", deleteCommand},
 		{"list", groupLook, "list the containers", listCommand},
 		{"state", groupLook, "print the state of a container as JSON", stateCommand},

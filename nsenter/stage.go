@@ -353,6 +353,9 @@ func (s *Stage) PID() int { return s.pid }
 // hasn't come to its exec, or parked, gives up. A program without Clone makes
 // the entering process itself the one that is executed: Close waits for its end.
 func (s *Stage) Close() {
+	if s == nil {
+		return
+	}
 	for _, m := range s.early {
 		if m.fd >= 0 {
 			unix.Close(m.fd)

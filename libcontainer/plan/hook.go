@@ -37,3 +37,12 @@ func Hook(h *specs.Hook, namespaces uint64) nsenter.Program {
 	add(nsenter.Exec{Paths: []string{h.Path}, Argv: args, Env: h.Env})
 	return p
 }
+
+// PrivatePID tells whether a configuration makes a PID namespace, whose processes end with its first one.
+func PrivatePID(spec *specs.Spec) (bool, error) {
+	if spec.Linux == nil {
+		return false, nil
+	}
+	ns, err := sortNamespaces(spec.Linux.Namespaces)
+	return ns.made(unix.CLONE_NEWPID), err
+}
