@@ -63,7 +63,7 @@ _davit_containers() {
     _davit_words "$("$program" "${root[@]}" list --quiet 2>/dev/null)"
 }
 
-_davit_commands='run create start exec kill pause resume update delete list state ps events stats spec check explain doctor features completion version help'
+_davit_commands='run create start exec kill pause resume update checkpoint restore delete list state ps events stats spec check explain doctor features completion version help'
 
 _davit_flags() {
     case $1 in
@@ -75,6 +75,8 @@ _davit_flags() {
         pause) echo '-h --help' ;;
         resume) echo '-h --help' ;;
         update) echo '-r --resources --memory --memory-swap --memory-reservation --cpu-quota --cpu-period --cpu-burst --cpu-share --cpu-idle --cpu-rt-runtime --cpu-rt-period --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight --l3-cache-schema --mem-bw-schema -h --help' ;;
+        checkpoint) echo '--image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks --auto-dedup --lazy-pages --manage-cgroups-mode --empty-ns --parent-path --leave-running --pre-dump --tcp-skip-in-flight --link-remap --page-server --status-fd -h --help' ;;
+        restore) echo '--image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks --auto-dedup --lazy-pages --manage-cgroups-mode --empty-ns -b --bundle --console-socket --pid-file -d --detach --no-subreaper --no-pivot --lsm-profile --lsm-mount-context -h --help' ;;
         delete) echo '-f --force -h --help' ;;
         list) echo '-f --format -q --quiet -h --help' ;;
         state) echo '-h --help' ;;
@@ -136,6 +138,22 @@ _davit_takes_value() {
         update' --blkio-weight') return 0 ;;
         update' --l3-cache-schema') return 0 ;;
         update' --mem-bw-schema') return 0 ;;
+        checkpoint' --image-path') return 0 ;;
+        checkpoint' --work-path') return 0 ;;
+        checkpoint' --manage-cgroups-mode') return 0 ;;
+        checkpoint' --empty-ns') return 0 ;;
+        checkpoint' --parent-path') return 0 ;;
+        checkpoint' --page-server') return 0 ;;
+        checkpoint' --status-fd') return 0 ;;
+        restore' --image-path') return 0 ;;
+        restore' --work-path') return 0 ;;
+        restore' --manage-cgroups-mode') return 0 ;;
+        restore' --empty-ns') return 0 ;;
+        restore' -b' | restore' --bundle') return 0 ;;
+        restore' --console-socket') return 0 ;;
+        restore' --pid-file') return 0 ;;
+        restore' --lsm-profile') return 0 ;;
+        restore' --lsm-mount-context') return 0 ;;
         list' -f' | list' --format') return 0 ;;
         ps' -f' | ps' --format') return 0 ;;
         events' --interval') return 0 ;;
@@ -175,6 +193,16 @@ _davit_value() {
         exec' --pidfd-socket') _davit_paths -f ;;
         update' -r' | update' --resources') _davit_paths -f ;;
         update' --cpu-idle') _davit_words '0 1' ;;
+        checkpoint' --image-path') _davit_paths -d ;;
+        checkpoint' --work-path') _davit_paths -d ;;
+        checkpoint' --manage-cgroups-mode') _davit_words 'soft full strict ignore' ;;
+        checkpoint' --parent-path') _davit_paths -d ;;
+        restore' --image-path') _davit_paths -d ;;
+        restore' --work-path') _davit_paths -d ;;
+        restore' --manage-cgroups-mode') _davit_words 'soft full strict ignore' ;;
+        restore' -b' | restore' --bundle') _davit_paths -d ;;
+        restore' --console-socket') _davit_paths -f ;;
+        restore' --pid-file') _davit_paths -f ;;
         list' -f' | list' --format') _davit_words 'table json' ;;
         ps' -f' | ps' --format') _davit_words 'table json' ;;
         stats' -f' | stats' --format') _davit_words 'table json openmetrics' ;;
@@ -203,6 +231,8 @@ _davit_argument() {
         pause' 0') _davit_containers ;;
         resume' 0') _davit_containers ;;
         update' 0') _davit_containers ;;
+        checkpoint' 0') _davit_containers ;;
+        restore' 0') _davit_containers ;;
         delete' 0') _davit_containers ;;
         state' 0') _davit_containers ;;
         ps' 0') _davit_containers ;;

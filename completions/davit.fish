@@ -113,6 +113,23 @@ function __davit_takes_value
             'update --blkio-weight' \
             'update --l3-cache-schema' \
             'update --mem-bw-schema' \
+            'checkpoint --image-path' \
+            'checkpoint --work-path' \
+            'checkpoint --manage-cgroups-mode' \
+            'checkpoint --empty-ns' \
+            'checkpoint --parent-path' \
+            'checkpoint --page-server' \
+            'checkpoint --status-fd' \
+            'restore --image-path' \
+            'restore --work-path' \
+            'restore --manage-cgroups-mode' \
+            'restore --empty-ns' \
+            'restore -b' \
+            'restore --bundle' \
+            'restore --console-socket' \
+            'restore --pid-file' \
+            'restore --lsm-profile' \
+            'restore --lsm-mount-context' \
             'list -f' \
             'list --format' \
             'ps -f' \
@@ -162,6 +179,8 @@ complete -c davit -n "__davit_at ''" -a kill -d 'send a signal to a container'
 complete -c davit -n "__davit_at ''" -a pause -d 'stop all processes of a container for a while'
 complete -c davit -n "__davit_at ''" -a resume -d 'let the processes of a paused container go on'
 complete -c davit -n "__davit_at ''" -a update -d 'change the limits of a container'
+complete -c davit -n "__davit_at ''" -a checkpoint -d 'write a container to images that it can be restored from'
+complete -c davit -n "__davit_at ''" -a restore -d 'make a container from the images of a checkpoint'
 complete -c davit -n "__davit_at ''" -a delete -d 'remove a container and all that belongs to it'
 complete -c davit -n "__davit_at ''" -a list -d 'list the containers'
 complete -c davit -n "__davit_at ''" -a state -d 'print the state of a container as JSON'
@@ -258,6 +277,47 @@ complete -c davit -n "__davit_flags update" -l mem-bw-schema -x -d 'give the con
 complete -c davit -n "__davit_flags update" -l help -s h -d 'show help'
 complete -c davit -n "__davit_at update eq 0" -a '(__davit_containers)' -d container
 
+complete -c davit -n "__davit_flags checkpoint" -l image-path -x -a '(__fish_complete_directories (commandline -ct))' -d 'the images are in DIR (default ./checkpoint)'
+complete -c davit -n "__davit_flags checkpoint" -l work-path -x -a '(__fish_complete_directories (commandline -ct))' -d 'CRIU writes its log to DIR (default that of the images)'
+complete -c davit -n "__davit_flags checkpoint" -l tcp-established -d 'TCP connections go along'
+complete -c davit -n "__davit_flags checkpoint" -l ext-unix-sk -d 'UNIX sockets may be connected to outside of the container'
+complete -c davit -n "__davit_flags checkpoint" -l shell-job -d 'the container\'s session and terminal are the caller\'s'
+complete -c davit -n "__davit_flags checkpoint" -l file-locks -d 'file locks go along'
+complete -c davit -n "__davit_flags checkpoint" -l auto-dedup -d 'drop pages from earlier dumps that this one replaces'
+complete -c davit -n "__davit_flags checkpoint" -l lazy-pages -d 'memory is moved when it is used (userfaultfd(2))'
+complete -c davit -n "__davit_flags checkpoint" -l manage-cgroups-mode -x -a 'soft full strict ignore' -d 'what CRIU does about cgroups inside the container: soft|full|strict|ignore'
+complete -c davit -n "__davit_flags checkpoint" -l empty-ns -x -d 'leave the content of the container\'s namespace NAMESPACE out: network'
+complete -c davit -n "__davit_flags checkpoint" -l parent-path -x -a '(__fish_complete_directories (commandline -ct))' -d 'write only what changed since the dump in DIR, relative to the images'
+complete -c davit -n "__davit_flags checkpoint" -l leave-running -d 'let the container go on'
+complete -c davit -n "__davit_flags checkpoint" -l pre-dump -d 'write memory only, ahead of a dump, and let the container go on'
+complete -c davit -n "__davit_flags checkpoint" -l tcp-skip-in-flight -d 'leave out TCP connections that are just being made'
+complete -c davit -n "__davit_flags checkpoint" -l link-remap -d 'give open files without a name one for the time being'
+complete -c davit -n "__davit_flags checkpoint" -l page-server -x -d 'send memory to the page server at ADDRESS:PORT; with --lazy-pages, serve it there'
+complete -c davit -n "__davit_flags checkpoint" -l status-fd -x -d 'write a NUL byte to the descriptor FD when a lazy dump\'s page server is ready'
+complete -c davit -n "__davit_flags checkpoint" -l help -s h -d 'show help'
+complete -c davit -n "__davit_at checkpoint eq 0" -a '(__davit_containers)' -d container
+
+complete -c davit -n "__davit_flags restore" -l image-path -x -a '(__fish_complete_directories (commandline -ct))' -d 'the images are in DIR (default ./checkpoint)'
+complete -c davit -n "__davit_flags restore" -l work-path -x -a '(__fish_complete_directories (commandline -ct))' -d 'CRIU writes its log to DIR (default that of the images)'
+complete -c davit -n "__davit_flags restore" -l tcp-established -d 'TCP connections go along'
+complete -c davit -n "__davit_flags restore" -l ext-unix-sk -d 'UNIX sockets may be connected to outside of the container'
+complete -c davit -n "__davit_flags restore" -l shell-job -d 'the container\'s session and terminal are the caller\'s'
+complete -c davit -n "__davit_flags restore" -l file-locks -d 'file locks go along'
+complete -c davit -n "__davit_flags restore" -l auto-dedup -d 'drop pages from earlier dumps that this one replaces'
+complete -c davit -n "__davit_flags restore" -l lazy-pages -d 'memory is moved when it is used (userfaultfd(2))'
+complete -c davit -n "__davit_flags restore" -l manage-cgroups-mode -x -a 'soft full strict ignore' -d 'what CRIU does about cgroups inside the container: soft|full|strict|ignore'
+complete -c davit -n "__davit_flags restore" -l empty-ns -x -d 'leave the content of the container\'s namespace NAMESPACE out: network'
+complete -c davit -n "__davit_flags restore" -l bundle -s b -x -a '(__fish_complete_directories (commandline -ct))' -d 'the bundle is in DIR (default the working directory)'
+complete -c davit -n "__davit_flags restore" -l console-socket -r -F -d 'send the terminal\'s master to the UNIX socket PATH'
+complete -c davit -n "__davit_flags restore" -l pid-file -r -F -d 'write the process\'s pid to FILE'
+complete -c davit -n "__davit_flags restore" -l detach -s d -d 'return as soon as the processes run'
+complete -c davit -n "__davit_flags restore" -l no-subreaper -d 'don\'t adopt the container\'s orphaned processes'
+complete -c davit -n "__davit_flags restore" -l no-pivot -d 'the container was made so: for a root filesystem on ramfs'
+complete -c davit -n "__davit_flags restore" -l lsm-profile -x -d 'give the processes another label: TYPE:NAME, with apparmor or selinux as the type'
+complete -c davit -n "__davit_flags restore" -l lsm-mount-context -x -d 'mount with the SELinux label LABEL instead of the checkpoint\'s'
+complete -c davit -n "__davit_flags restore" -l help -s h -d 'show help'
+complete -c davit -n "__davit_at restore eq 0" -a '(__davit_containers)' -d container
+
 complete -c davit -n "__davit_flags delete" -l force -s f -d 'whatever the container\'s status, kill and remove it'
 complete -c davit -n "__davit_flags delete" -l help -s h -d 'show help'
 complete -c davit -n "__davit_at delete eq 0" -a '(__davit_containers)' -d container
@@ -314,4 +374,4 @@ complete -c davit -n "__davit_at completion eq 0" -a 'bash zsh fish' -d shell
 complete -c davit -n "__davit_flags version" -l help -s h -d 'show help'
 
 complete -c davit -n "__davit_flags help" -l help -s h -d 'show help'
-complete -c davit -n "__davit_at help eq 0" -a 'run create start exec kill pause resume update delete list state ps events stats spec check explain doctor features completion version help' -d command
+complete -c davit -n "__davit_at help eq 0" -a 'run create start exec kill pause resume update checkpoint restore delete list state ps events stats spec check explain doctor features completion version help' -d command
