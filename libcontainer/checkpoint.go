@@ -48,6 +48,9 @@ func (rt *Runtime) Checkpoint(id string, opts *CheckpointOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := movable(spec); err != nil {
+		return err
+	}
 	if err := c.dump(spec, opts); err != nil {
 		return err
 	}
@@ -197,23 +200,14 @@ func freezerPath(paths map[string]string) string {
 // words: their content belongs to somebody else.
 func (c *container) externalNamespaces(spec *specs.Spec) ([]string, error) {
 	var list []string
-	if spec.Linux == nil {
-		return nil, errNoMounts
-	}
-	mounts := false
 	for _, ns := range spec.Linux.Namespaces {
-		mounts = mounts || ns.Type == specs.MountNamespace && ns.Path == ""
-		if ns.Path == "" {
+		name := externalName(ns)
+		if name == "" {
 			continue
 		}
-		kind, name := "", ""
-		switch ns.Type {
-		case specs.NetworkNamespace:
-			kind, name = "net", externalNet
-		case specs.PIDNamespace:
-			kind, name = "pid", externalPID
-		default:
-			continue
+		kind := "net"
+		if ns.Type == specs.PIDNamespace {
+			kind = "pid"
 		}
 		var st unix.Stat_t
 		if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/%s", c.record.Init.PID, kind), &st); err != nil {
@@ -221,14 +215,8 @@ func (c *container) externalNamespaces(spec *specs.Spec) ([]string, error) {
 		}
 		list = append(list, fmt.Sprintf("%s[%d]:%s", kind, st.Ino, name))
 	}
-	if !mounts {
-		return nil, errNoMounts
-	}
 	return list, nil
 }
-
-// errNoMounts is a container whose file tree can't be told from the host's.
-var errNoMounts = errors.New("linux.namespaces: a container without a mount namespace of its own can't be moved: its files are the host's")
 
 // standardStreams describes the first process's standard streams: what is kept
 // for the restore, and those that CRIU has to be told of because they lead to

@@ -104,8 +104,8 @@ func (r *restore) finishCRIU() {
 
 // refuse names what a configuration asks for and a restore has no way to do.
 func (r *restore) refuse() error {
-	if !hasNamespace(r.spec, specs.MountNamespace) {
-		return errNoMounts
+	if err := movable(r.spec); err != nil {
+		return err
 	}
 	if len(r.spec.Linux.NetDevices) > 0 {
 		return errors.New("linux.netDevices: a restored container has the network of its checkpoint: leave this out")
@@ -114,6 +114,9 @@ func (r *restore) refuse() error {
 		if ns.Path != "" && (ns.Type == specs.CgroupNamespace || ns.Type == specs.MountNamespace) {
 			return fmt.Errorf("linux.namespaces[%d]: CRIU can't restore a container into an existing %s namespace", i, ns.Type)
 		}
+	}
+	if p := r.spec.Process; p != nil && p.IOPriority != nil {
+		r.rt.log.Warn("process.ioPriority: it is not in CRIU's images: the restored processes have the default")
 	}
 	private, err := plan.PrivatePID(r.spec)
 	// Of a plan only what is recorded is needed.

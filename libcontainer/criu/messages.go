@@ -92,7 +92,6 @@ type Options struct {
 	OrphanPtsMaster bool // send the master of a terminal whose other end is restored
 	NotifyScripts   bool // send Notify
 	RstSibling      bool // restore as children of the requester
-	ExtMasters      bool // mounts may be slaves of mounts outside
 
 	LogLevel         int32
 	LogFile          string
@@ -141,7 +140,7 @@ func (o *Options) encode(e *encoder) {
 	}{
 		{3, o.LeaveRunning}, {4, o.ExtUnixSk}, {5, o.TCPEstablished}, {6, o.EvasiveDevices}, {7, o.ShellJob}, {8, o.FileLocks},
 		{12, o.NotifyScripts}, {15, o.TrackMem}, {16, o.AutoDedup}, {18, o.LinkRemap}, {24, o.ManageCgroups}, {26, o.RstSibling},
-		{30, o.ExtMasters}, {46, o.TCPSkipInFlight}, {48, o.LazyPages}, {50, o.OrphanPtsMaster},
+		{46, o.TCPSkipInFlight}, {48, o.LazyPages}, {50, o.OrphanPtsMaster},
 	} {
 		e.boolean(f.field, f.set)
 	}

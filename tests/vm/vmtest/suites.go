@@ -33,6 +33,7 @@ var machines = [...]kind{
 		{name: "integration", dir: "tests/integration", skip: crashes, minutes: 30},
 		{name: "process", dir: "tests/process", minutes: 30},
 		{name: "systemd", dir: "tests/systemd", minutes: 10},
+		{name: "checkpoint", dir: "tests/checkpoint", minutes: 20},
 	}},
 	{"selinux", "selinux", []suite{
 		{name: "vm", dir: "tests/vm", run: "SELinux", minutes: 10},
