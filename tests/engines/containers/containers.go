@@ -63,6 +63,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "davit"
 runtime_supports_json = [` + strings.Join(names, ", ") + `]
+runtime_supports_nocgroup = ["davit", "crun"]
 [engine.runtimes]
 ` + strings.Join(runtimes, "")
 }

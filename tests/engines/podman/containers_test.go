@@ -1,6 +1,8 @@
 package podman
 
 import (
+	"strings"
+
 	"davit/tests/engines/containers"
 	"davit/tests/engines/dockercli"
 )
@@ -34,6 +36,26 @@ var containerScenarios = []dockercli.Scenario{
 		}
 		c.Equal("output", c.Out("--rootfs", dir, "--", "/bin/sh", "-c", "echo here >/made; id -u"), "0")
 		c.Equal("content", c.Must("cat", dir+"/made"), "here")
+	}},
+	{Name: "--cgroups disabled", Run: func(c dockercli.C) {
+		before := len(c.Calls())
+		c.Start("--cgroups", "disabled", "--cgroupns", "host")
+		if id := c.Inspect("{{.Id}}"); strings.Contains(c.Exec("cat", "/proc/1/cgroup"), id) {
+			c.Fatalf("the container has a cgroup")
+		}
+		c.Contains("calls", strings.Join(c.Calls()[before:], "\n"), "--cgroup-manager disabled create ")
+		c.Contains("mounts", c.Exec("grep", " /sys/fs/cgroup", "/proc/mounts"), " ro,")
+		c.Do("stop", "-t", "0", c.ID)
+		c.Equal("status", c.Status(), "exited")
+	}},
+	{Name: "--cgroups disabled, with a limit", Run: func(c dockercli.C) {
+		c.NeedsCgroups() // without, Podman leaves limits out by itself
+		c.Contains("error", c.End(126, "--cgroups", "disabled", "--cpu-shares", "512", "--", "true").Stderr, "linux.resources.cpu.shares", "the container has no cgroup")
+	}},
+	{Name: "--cgroups no-conmon", Run: func(c dockercli.C) {
+		c.Start("--cgroups", "no-conmon", "--cgroupns", "host")
+		id := c.Inspect("{{.Id}}")
+		c.Equal("it has a cgroup", strings.Contains(c.Exec("cat", "/proc/1/cgroup"), id), c.Uncaged == "")
 	}},
 	{Name: "--tmpfs copies up", Run: func(c dockercli.C) {
 		out := c.Out("--tmpfs", "/etc", "--", "sh", "-c", "stat -f -c %T /etc; grep -c alice /etc/passwd; stat -c %a /etc")

@@ -64,7 +64,7 @@ func making(c dockercli.C, flags []string) []string {
 	if !slices.Contains(flags, "--network") && !slices.Contains(flags, "--pod") {
 		more = append(more, "--network", "none")
 	}
-	if !c.Rootless && !slices.Contains(flags, "--pod") && !slices.Contains(flags, "--cgroup-parent") {
+	if !c.Rootless && !slices.Contains(flags, "--pod") && !slices.Contains(flags, "--cgroup-parent") && !slices.Contains(flags, "disabled") {
 		more = append(more, "--cgroup-parent", "/"+c.Mark)
 	}
 	if c.Cgroups == lab.V2 && !c.Has("pids") && !slices.Contains(flags, "--pids-limit") {
