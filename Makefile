@@ -186,9 +186,9 @@ package-test: packages-package  ## that dist and deb are reproducible and work o
 	tests/debian-rootfs.sh $(DEBIAN_ROOTFS)
 	VERSION=$(VERSION) COMMIT=$(COMMIT) tests/package/test.sh $(DEBIAN_ROOTFS)
 
-arm64-test:  ## builds davit for arm64 and runs it and the tests of single packages under qemu-user
-	$(MAKE) -s GOARCH=arm64 davit
-	tests/package/arm64.sh bin/davit-arm64
+arm64-test:  ## archive and package for arm64; runs what is in them and the tests of single packages under qemu-user
+	$(MAKE) -s GOARCH=arm64 dist deb
+	tests/package/arm64.sh bin/davit-$(VERSION)-linux-arm64.tar.gz bin/davit_$$(packaging/version.sh $(VERSION))_arm64.deb
 	$(MAKE) -s GOARCH=arm64 arm64-packages
 
 arm64-packages:

@@ -1,11 +1,14 @@
 #!/bin/bash
-# arm64.sh DAVIT: runs a davit for arm64 under qemu-user, as far as that goes: it makes
-# no containers, as qemu-user knows no clone(2) that shares memory.
+# arm64.sh ARCHIVE PACKAGE: runs the davit for arm64 that is in both under qemu-user, as
+# far as that goes: it makes no containers, as qemu-user knows no clone(2) that shares memory.
 set -euo pipefail
-davit=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 say() { echo "arm64-test: $*"; }
+tar -xzf "$1" --strip-components=1 -C "$work"
+davit=$work/bin/davit
+[ "$(dpkg-deb -f "$2" Architecture)" = arm64 ] || { say "$2 is not for arm64"; exit 1; }
+dpkg-deb --fsys-tarfile "$2" | tar -xO ./usr/bin/davit | cmp - "$davit" || { say "archive and package differ"; exit 1; }
 arm64() { timeout 60 qemu-aarch64-static "$davit" "$@"; }
 
 file=$(od -An -tx1 -j18 -N2 "$davit")
