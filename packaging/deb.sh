@@ -30,5 +30,6 @@ size=$(find "$tree"/usr -type f -printf '%s\n' | awk '{ n += int(($1 + 1023) / 1
 escaped=$(printf %s "$maintainer" | sed 's/[\\&/]/\\&/g')
 sed "s/@VERSION@/$version/; s/@ARCHITECTURE@/$arch/; s/@SIZE@/$size/; s/@MAINTAINER@/$escaped/" packaging/control >"$tree"/DEBIAN/control
 chmod -R u=rwX,go=rX "$tree"
+rm -f "bin/davit_"*"_$arch.deb" # of other commits
 dpkg-deb --root-owner-group -Zxz --build "$tree" "bin/davit_${version}_$arch.deb" >/dev/null
 sha256sum "bin/davit_${version}_$arch.deb"
