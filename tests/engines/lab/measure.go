@@ -10,14 +10,14 @@ import (
 )
 
 // Measure runs a command with all [Runtimes] in turns, so that a change of the
-// machine's load meets them all, and adds the medians to the results. davit
+// machine's load meets them all, and adds medians and minima to the results. davit
 // has to work; why another one doesn't is added, too.
 func (e *Engine) Measure(t *testing.T, command string, run func(runtime string) error) {
 	t.Helper()
-	timing := Timing{Engine: e.Name, Cgroups: e.Cgroups, Command: command, Rounds: Rounds(), Median: make(map[string]float64), Without: make(map[string]string)}
+	timing := Timing{Engine: e.Name, Cgroups: e.Cgroups, Command: command, Rounds: Rounds(), Median: make(map[string]float64), Least: make(map[string]float64), Without: make(map[string]string)}
 	for _, r := range Runtimes() {
 		if e.Direct(r) == "" {
-			timing.Without[r] = r + " isn't installed"
+			timing.Without[r] = "not installed"
 		} else if err := run(r); err == nil { // which also warms up
 			timing.Order = append(timing.Order, r)
 		} else if r == "davit" {
@@ -41,9 +41,9 @@ func (e *Engine) Measure(t *testing.T, command string, run func(runtime string) 
 	timing.Load, _, _ = strings.Cut(string(load), " ")
 	for r, values := range taken {
 		slices.Sort(values)
-		timing.Median[r] = values[len(values)/2]
+		timing.Median[r], timing.Least[r] = values[len(values)/2], values[0]
 	}
-	t.Logf("%s, %s: %v, without %v", e.Name, command, timing.Median, timing.Without)
+	t.Logf("%s, %s: medians %v, least %v, without %v", e.Name, command, timing.Median, timing.Least, timing.Without)
 	results.Timings = append(results.Timings, timing)
 }
 

@@ -30,6 +30,7 @@ type Timing struct {
 	Rounds  int
 	Load    string             // of the machine meanwhile: the average over a minute, by the kernel
 	Median  map[string]float64 // in milliseconds, by runtime
+	Least   map[string]float64
 	Order   []string
 	Without map[string]string `json:",omitempty"` // why other runtimes weren't measured
 }

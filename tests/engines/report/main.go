@@ -146,7 +146,7 @@ func note(notes *[]string, reason string) string {
 }
 
 func timings(all []lab.Timing) string {
-	b := "\n## How long\nMedians in milliseconds; the runtimes took turns within one run. *Load* is the machine's meanwhile,\n" +
+	b := "\n## How long\nMedians in milliseconds, and in brackets the least; the runtimes took turns within one run. *Load* is the machine's meanwhile,\n" +
 		"which has to be seen beside its CPUs: a busy machine makes all of them slow.\n\n" +
 		"| command | engine | cgroups | load | rounds | davit | runc | crun |\n|---|---|---|---|---|---|---|---|\n"
 	var notes []string
@@ -154,9 +154,9 @@ func timings(all []lab.Timing) string {
 		b += fmt.Sprintf("| `%s` | %s | %s | %s | %d", t.Command, t.Engine, t.Cgroups, t.Load, t.Rounds)
 		for _, r := range lab.Runtimes() {
 			if ms, ok := t.Median[r]; ok {
-				b += fmt.Sprintf(" | %.0f", ms)
+				b += fmt.Sprintf(" | %.0f (%.0f)", ms, t.Least[r])
 			} else {
-				b += " | –" + note(&notes, cmp.Or(t.Without[r], "not measured"))
+				b += " | –" + note(&notes, r+": "+cmp.Or(t.Without[r], "not measured"))
 			}
 		}
 		b += " |\n"
