@@ -95,26 +95,27 @@ packages-engines:
 run: davit packages-run  ## make a bundle with busybox and run it
 	tests/demo.sh $(CURDIR)/davit
 
+# Other users execute and read what tests make, the tests' own program too: not with a umask of 077.
 test: lint davit packages-test  ## everything that this host can run; as root for all of it
 	@[ "$$(id -u)" != 0 ] || tests/debian-rootfs.sh $(DEBIAN_ROOTFS) || echo "without a Debian rootfs the tests of real workloads are skipped"
-	DAVIT_DEBIAN_ROOTFS=$(DEBIAN_ROOTFS) DAVIT=$(CURDIR)/davit $(GO) test -p 1 -tags $(TAGS) -timeout 30m ./...
-	$(GO) test -tags $(TAGS),cilium_ebpf ./cgroups/devices
+	umask 022 && DAVIT_DEBIAN_ROOTFS=$(DEBIAN_ROOTFS) DAVIT=$(CURDIR)/davit $(GO) test -p 1 -tags $(TAGS) -timeout 30m ./...
+	umask 022 && $(GO) test -tags $(TAGS),cilium_ebpf ./cgroups/devices
 
 rootless-test: davit packages-test  ## of make test, what is about ordinary users and user namespaces (as root, which makes them)
-	DAVIT=$(CURDIR)/davit $(GO) test -count=1 -tags $(TAGS) -timeout 15m ./tests/rootless
+	umask 022 && DAVIT=$(CURDIR)/davit $(GO) test -count=1 -tags $(TAGS) -timeout 15m ./tests/rootless
 
 engines-test: davit packages-engines  ## containerd, Docker, Podman, Buildah with davit as their runtime; as root
 	@mkdir -p docs/engines
-	cd tests/engines && $(GO) vet ./... && DAVIT=$(CURDIR)/davit DAVIT_ENGINES_RESULTS=$(CURDIR)/tests/engines/results \
+	umask 022 && cd tests/engines && $(GO) vet ./... && DAVIT=$(CURDIR)/davit DAVIT_ENGINES_RESULTS=$(CURDIR)/tests/engines/results \
 		$(GO) test -p 1 -count=1 -timeout 60m ./... ; code=$$?; \
 		$(GO) run ./report results >$(CURDIR)/docs/engines/results.md && exit $$code
 
 conformance-test: davit  ## the validation programs of opencontainers/runtime-tools, and docs/conformance.md; as root
-	cd tests/conformance && $(GO) vet . && DAVIT=$(CURDIR)/davit DAVIT_CONFORMANCE_PAGE=$(CURDIR)/docs/conformance.md \
+	umask 022 && cd tests/conformance && $(GO) vet . && DAVIT=$(CURDIR)/davit DAVIT_CONFORMANCE_PAGE=$(CURDIR)/docs/conformance.md \
 		$(GO) test -count=1 -parallel 8 -timeout 10m .
 
 unit: $(STAGE)  ## the tests that need no root
-	$(GO) test -tags $(TAGS) $$($(GO) list ./... | grep -v /tests/)
+	umask 022 && $(GO) test -tags $(TAGS) $$($(GO) list ./... | grep -v /tests/)
 
 vm-test: davit packages-vm  ## what needs systemd, cgroup v2, AppArmor or SELinux, in a machine made for it (as root; VM_FLAGS="-run …")
 	@tests/vm/guest.sh $(VM_GUEST)
