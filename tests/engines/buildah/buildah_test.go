@@ -58,7 +58,7 @@ var scenarios = []lab.Scenario{
 	{Name: "run -t", Excuse: containers.NoTerminals, Run: with(func(b buildah) {
 		name := b.from(image)
 		term := b.Terminal(33, 77, b.run(name, []string{"-t"}, "sh", "-c", "tty; read x; until stty size | grep -v '^0 0'; do sleep 0.02; done; echo got $x; exit 5")...)
-		containers.Shows(b.S, term, "/dev/pts/0")
+		b.Shows(term, "/dev/pts/0")
 		term.Type("words\n")
 		b.Equal("exit status", term.Wait(), 5)
 		b.Contains("output", term.Output(), "33 77", "got words")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"davit/tests/engines/lab"
 )
@@ -139,12 +138,3 @@ func (c *Tools) removeParent(t testing.TB) {
 // NoTerminals is the excuse for terminals without root: conmon ends without a
 // word there, whatever the runtime.
 const NoTerminals = "no terminals for ordinary users on this machine"
-
-// Shows waits until a terminal has shown a text.
-func Shows(s *lab.S, term *lab.Terminal, text string) {
-	for end := time.Now().Add(lab.Patience / 4); !strings.Contains(term.Output(), text); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.Fatalf("the terminal doesn't show %q, but:\n%s", text, term.Output())
-		}
-	}
-}

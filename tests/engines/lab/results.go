@@ -53,11 +53,12 @@ type Results struct {
 
 var results Results
 
-// write adds to a file what this process found out. Of an engine in one kind
-// of cgroups the file has one run's results, all of them: a run of single
-// scenarios leaves the file alone.
+// write makes a file of what this process found out. If it didn't run all tests, the
+// results of engines and cgroups that it did run take the place of those in
+// the file, and if these aren't all there either, the file is left alone.
 func (r *Results) write(path string) error {
-	if pattern := testFlag("test.run"); strings.Count(pattern, "/") > 1 || testFlag("test.skip") != "" {
+	pattern := testFlag("test.run")
+	if strings.Count(pattern, "/") > 1 || testFlag("test.skip") != "" {
 		fmt.Println("results are of whole tables only: these aren't kept")
 		return nil
 	}
@@ -68,11 +69,14 @@ func (r *Results) write(path string) error {
 			r.Runs = append(r.Runs, of)
 		}
 	}
-	all, err := ReadResults(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	all := *r
+	if pattern != "" {
+		var err error
+		if all, err = ReadResults(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		all.replace(r)
 	}
-	all.replace(r)
 	text, err := json.MarshalIndent(all, "", " ")
 	if err != nil {
 		return err
