@@ -1,6 +1,8 @@
 package cgroups
 
 import (
+	"errors"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -51,14 +53,34 @@ func possible(b *testing.B, layout *Layout, text string) *specs.LinuxResources {
 	return res
 }
 
+// benchLayout is the host's, where cgroups can be made.
+func benchLayout(b *testing.B) *Layout {
+	b.Helper()
+	layout, err := Detect()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if layout.Mode == None || os.Geteuid() != 0 {
+		b.Skip("needs root, and a cgroup filesystem that is mounted")
+	}
+	return layout
+}
+
+// benchError ends a benchmark, which a controller that the host lacks only skips.
+func benchError(b *testing.B, err error) {
+	b.Helper()
+	var lacks *ControllerError
+	if errors.As(err, &lacks) {
+		b.Skipf("needs a controller that this host lacks: %v", err)
+	}
+	b.Fatal(err)
+}
+
 // BenchmarkLife is what a container's cgroups cost from nothing to nothing: making them,
 // setting the limits, moving a process there, removing them: the least that each part
 // took, in microseconds, as a busy host adds to any average.
 func BenchmarkLife(b *testing.B) {
-	layout, err := Detect()
-	if err != nil || layout.Mode == None {
-		b.Skip("no cgroups")
-	}
+	layout := benchLayout(b)
 	for _, w := range workloads {
 		res := possible(b, layout, w.res)
 		b.Run(w.name, func(b *testing.B) {
@@ -73,7 +95,7 @@ func benchmarkLife(b *testing.B, layout *Layout, cfg *Config) {
 	timed := func(least *time.Duration, f func() error) {
 		start := time.Now()
 		if err := f(); err != nil {
-			b.Skip(err)
+			benchError(b, err)
 		}
 		*least = min(*least, time.Since(start))
 	}
@@ -83,20 +105,20 @@ func benchmarkLife(b *testing.B, layout *Layout, cfg *Config) {
 		b.StopTimer()
 		cmd := exec.Command("sleep", "60")
 		if err := cmd.Start(); err != nil {
-			b.Fatal(err)
+			benchError(b, err)
 		}
 		empty, err := New(layout, &bare)
 		if err != nil {
-			b.Fatal(err)
+			benchError(b, err)
 		}
 		timed(&mkdir, empty.Create)
 		if err := empty.Destroy(); err != nil {
-			b.Fatal(err)
+			benchError(b, err)
 		}
 		b.StartTimer()
 		m, err := New(layout, cfg)
 		if err != nil {
-			b.Fatal(err)
+			benchError(b, err)
 		}
 		timed(&create, m.Create)
 		timed(&attach, func() error { return m.Attach(cmd.Process.Pid) })
@@ -125,7 +147,7 @@ func BenchmarkBatch(b *testing.B) {
 				var err error
 				for b.Loop() {
 					if all, _, err = Batch(res, layout, "1.3.0"); err != nil {
-						b.Fatal(err)
+						benchError(b, err)
 					}
 				}
 				fresh, files := 0, 0
@@ -185,23 +207,20 @@ func fields(res *specs.LinuxResources, layout *Layout) (n int) {
 func BenchmarkDetect(b *testing.B) {
 	for b.Loop() {
 		if _, err := Detect(); err != nil {
-			b.Fatal(err)
+			benchError(b, err)
 		}
 	}
 }
 
 // BenchmarkStats reads all figures of one container.
 func BenchmarkStats(b *testing.B) {
-	layout, err := Detect()
-	if err != nil || layout.Mode == None {
-		b.Skip("no cgroups")
-	}
+	layout := benchLayout(b)
 	m, err := New(layout, &Config{ID: "bench-stats"})
 	if err != nil {
 		b.Fatal(err)
 	}
 	if err := m.Create(); err != nil {
-		b.Skip(err)
+		benchError(b, err)
 	}
 	defer func() {
 		if err := m.Destroy(); err != nil {
@@ -210,7 +229,7 @@ func BenchmarkStats(b *testing.B) {
 	}()
 	for b.Loop() {
 		if _, err := m.Stats(); err != nil {
-			b.Fatal(err)
+			benchError(b, err)
 		}
 	}
 }

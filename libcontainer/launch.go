@@ -14,7 +14,6 @@ import (
 	"davit/libcontainer/console"
 	"davit/libcontainer/notify"
 	"davit/libcontainer/plan"
-	"davit/libcontainer/process"
 	"davit/libcontainer/signals"
 	"davit/libcontainer/state"
 	"davit/nsenter"
@@ -188,39 +187,6 @@ func (l *launch) converse(s steps) error {
 			return err
 		}
 	}
-}
-
-// died explains why the conversation ended too early.
-func (l *launch) died() error {
-	l.stage.Reap()
-	if l.pid == 0 {
-		if err := forbiddenMemfd(); err != nil {
-			return err
-		}
-		return errors.New("the stage ended before it made the container's process (is its memory limited, or a security module in the way?)")
-	}
-	ws, err := reap(l.pid)
-	l.pid = 0
-	if err == nil && ws.Signaled() {
-		return l.killed(ws.Signal())
-	}
-	return fmt.Errorf("the container's process ended before its exec, with status %d", process.ExitCode(ws))
-}
-
-// killed tells an out-of-memory kill, whose phrases engines know, from anybody else's: the
-// kernel counts the former, be they for the container's limit or for the host's want.
-func (l *launch) killed(sig unix.Signal) error {
-	oom := false
-	if stats, err := l.cgroup.Stats(); err == nil && sig == unix.SIGKILL {
-		oom = stats.Memory.Events["oom_kill"] > 0
-	}
-	switch {
-	case oom && l.kind == "setns":
-		return errors.New("the process was killed before its exec (possibly OOM-killed)")
-	case oom:
-		return errors.New("container init was OOM-killed (memory limit too low?)")
-	}
-	return fmt.Errorf("the container's process was killed before its exec, by %s from outside", unix.SignalName(sig))
 }
 
 func (l *launch) received(f nsenter.File) error {

@@ -42,7 +42,7 @@ func seedPlans(t *testing.T, dir string) []string {
 // TestDecoderUnderSanitizers fuzzes the stage's decoder for a few seconds; see stage/fuzz. DAVIT_FUZZ_TIME asks for another duration, such as 2m30s.
 func TestDecoderUnderSanitizers(t *testing.T) {
 	if testing.Short() {
-		t.Skip("fuzzing is not short")
+		t.Skip("fuzzing takes long: not in -short")
 	}
 	cc := os.Getenv("CC")
 	if cc == "" {

@@ -122,7 +122,7 @@ func TestSession(t *testing.T) {
 // pauses at times.
 func TestEveryByte(t *testing.T) {
 	if testing.Short() {
-		t.Skip("50 MB take a while")
+		t.Skip("50 MB take long: not in -short")
 	}
 	master, slave := pty(t)
 	if err := ClearONLCR(master); err != nil {

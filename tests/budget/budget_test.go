@@ -68,10 +68,8 @@ func check(t *testing.T, name string, counted int) {
 }
 
 func TestSizeOfTheStage(t *testing.T) {
-	harness.Binary(t) // builds it
-	info, err := filepath.Glob("../../nsenter/stage/bin/stage-*")
-	if err != nil || len(info) == 0 {
-		t.Skip("the stage isn't built: make davit")
+	if nsenter.StageSize() == 0 {
+		t.Skip("this test was built without a stage: make davit builds it")
 	}
 	check(t, "stage bytes", nsenter.StageSize())
 }

@@ -2,7 +2,10 @@ package cgroups
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -123,7 +126,7 @@ assert plain["davit_container_cpu_usage_seconds_total"].labels["id"] == sys.argv
 print(len(strict))
 `
 	python := "/usr/bin/python3"
-	if out, err := exec.Command(python, "-c", "import prometheus_client.openmetrics.parser").CombinedOutput(); err != nil {
+	if out, err := exec.Command(python, "-c", "import prometheus_client.openmetrics.parser").CombinedOutput(); errors.Is(err, fs.ErrNotExist) || bytes.Contains(out, []byte("ModuleNotFoundError")) {
 		t.Skipf("needs the Debian package python3-prometheus-client: %v %s", err, out)
 	}
 	s := harness.New(t, harness.Args("/bin/sleep", "100"))

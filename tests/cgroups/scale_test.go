@@ -38,7 +38,7 @@ func least(rounds int, f func()) time.Duration {
 // host a comparison may be off, so there are three.
 func TestAThousandCgroupsBeside(t *testing.T) {
 	if testing.Short() {
-		t.Skip("makes a thousand cgroups")
+		t.Skip("makes a thousand cgroups, which takes long: not in -short")
 	}
 	s := harness.New(t, harness.Args("/bin/sleep", "100"))
 	s.WriteConfig()

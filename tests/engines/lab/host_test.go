@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 func needRoot(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("leaks are made as root")
+		t.Skip("needs root, who makes the leaks that are to be found")
 	}
 }
 
