@@ -51,11 +51,15 @@ func (c *Cell) RunWith(stdin io.Reader, args ...string) Output {
 	cmd := c.Command(args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	cmd.WaitDelay = Patience / 4 // for who has the pipes still, when the command is gone or was ended
 	err := cmd.Run()
 	out := Output{args, stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		out.Stderr += err.Error()
 		out.Code = -1
+	}
+	if out.Code == timedOut {
+		out.Stderr += fmt.Sprintf("it was ended after %v", Patience)
 	}
 	return out
 }

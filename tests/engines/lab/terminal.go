@@ -15,6 +15,8 @@ import (
 
 // Terminal is a command that runs in the cell on a terminal of its own.
 type Terminal struct {
+	s      *S
+	args   []string
 	master *os.File
 	cmd    *exec.Cmd
 	done   chan struct{}
@@ -30,7 +32,7 @@ func (s *S) Terminal(rows, columns uint16, args ...string) *Terminal {
 		s.Fatalf("make a terminal: %v", err)
 	}
 	defer slave.Close()
-	t := &Terminal{master: master, cmd: s.Command(args...), done: make(chan struct{})}
+	t := &Terminal{s: s, args: args, master: master, cmd: s.Command(args...), done: make(chan struct{})}
 	t.cmd.Stdin, t.cmd.Stdout, t.cmd.Stderr = slave, slave, slave
 	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := t.cmd.Start(); err != nil {
@@ -85,11 +87,24 @@ func (t *Terminal) Resize(rows, columns uint16) error {
 	return unix.IoctlSetWinsize(int(t.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: columns})
 }
 
-// Wait waits for the command's end and returns its exit status.
+// timedOut is the exit status of timeout(1) for a command that it had to end.
+const timedOut = 124
+
+// Wait waits for the command's end and returns its exit status. A command that
+// doesn't end, and one that leaves somebody behind on its terminal, fails the
+// scenario with what was shown.
 func (t *Terminal) Wait() int {
 	_ = t.cmd.Wait()
-	<-t.done
-	return t.cmd.ProcessState.ExitCode()
+	status := t.cmd.ProcessState.ExitCode()
+	if status == timedOut {
+		t.s.Fatalf("it hung for %v on its terminal: %v\nshown is:\n%s", Patience, t.args, t.Output())
+	}
+	select {
+	case <-t.done:
+	case <-time.After(Patience / 4):
+		t.s.Fatalf("it ended with status %d, but somebody still has its terminal: %v\nshown is:\n%s", status, t.args, t.Output())
+	}
+	return status
 }
 
 func openTerminal(rows, columns uint16) (master, slave *os.File, err error) {
