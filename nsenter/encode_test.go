@@ -20,7 +20,7 @@ import (
 // everyOp has an instruction of each type. A type that the instruction set gains has to be added; TestEveryInstructionEncodes says so.
 func everyOp() []Op {
 	return []Op{&OOMScore{}, &RaiseLimit{}, &Join{}, &Clone{}, &Dumpable{}, &Wait{}, &Sync{}, &BecomeRoot{}, &Unshare{}, &TimeNamespace{},
-		&Keyring{}, &Propagation{}, &Rootfs{}, &Mount{}, &MountIDMapped{}, &Bind{}, &Remount{}, &Mkdir{}, &Mknod{}, &BindDevice{}, &Symlink{}, &Pty{},
+		&Keyring{}, &Propagation{}, &Rootfs{}, &OwnFiles{}, &Mount{}, &MountIDMapped{}, &Bind{}, &Remount{}, &Mkdir{}, &Mknod{}, &BindDevice{}, &Symlink{}, &Pty{},
 		&SendFile{}, &Hostname{}, &Domainname{}, &Loopback{}, &Sysctl{}, &Mask{}, &ReadOnly{}, &RootAttr{}, &Pivot{}, &Chroot{},
 		&RootPropagation{}, &EnterRoot{}, &NextPlan{}, &Session{}, &Rlimit{}, &Umask{}, &Personality{}, &Scheduler{}, &IOPriority{},
 		&Affinity{}, &MemoryPolicy{}, &Label{}, &NoNewPrivs{}, &Bounding{}, &User{}, &Capabilities{}, &Chdir{}, &LandlockRuleset{}, &LandlockPath{}, &LandlockPort{}, &LandlockRestrict{}, &Seccomp{}, &CloseFrom{},

@@ -17,6 +17,7 @@ const (
 	codeKeyring
 	codePropagation
 	codeRootfs
+	codeOwnFiles
 	codeMount
 	codeMountIDMapped
 	codeBind
@@ -77,7 +78,7 @@ const (
 )
 
 // isaVersion is a digest of the instruction set: a stage built from another one refuses the plan.
-const isaVersion = 0xd22c70ce
+const isaVersion = 0xadd31e57
 
 // Token names something that the stage waits for davit to do.
 type Token uint32
@@ -446,6 +447,18 @@ func (o Rootfs) Args() []Arg {
 		{"clone", o.Clone, ShowBool},
 	}
 }
+
+// OwnFiles keeps, of the caller's procfs, the directory of the process's own descriptors alone, by which Park reaches the FIFO. What waits in a PID namespace of others then has nothing open that leads to the host.
+type OwnFiles struct {
+}
+
+// Word is the instruction's name in explanations and errors.
+func (OwnFiles) Word() string { return "own-files" }
+
+func (OwnFiles) encode(e *encoder) { e.op(codeOwnFiles) }
+
+// Args lists the operands.
+func (OwnFiles) Args() []Arg { return nil }
 
 // Mount makes a new mount by fsopen(2)/fsmount(2) and attaches it to Target. Attr are MOUNT_ATTR_* flags, Super MS_* flags of the superblock, Propagation MS_* flags. Keep says what a new tmpfs takes over from a directory that it hides: 1 its mode, 2 its owner, 4 its content. Label is the SELinux label of its root.
 type Mount struct {

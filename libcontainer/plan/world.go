@@ -142,6 +142,10 @@ func (c *compiler) root() error {
 		c.add(field, nsenter.Propagation{Path: "/", Flags: flags})
 	}
 	c.add("root.path", nsenter.Rootfs{Path: c.in.Rootfs, Clone: 1})
+	if c.in.Park && c.ns.made(unix.CLONE_NEWNS) && !c.ns.made(unix.CLONE_NEWPID) && !c.plan.userns {
+		// With CAP_SYS_PTRACE, others in the PID namespace may look at the descriptors of what waits there for its start; not from inside a user namespace.
+		c.add("", nsenter.OwnFiles{})
+	}
 	return nil
 }
 

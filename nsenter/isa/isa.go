@@ -103,6 +103,7 @@ var Ops = []Op{
 		[]Arg{{"Path", Str, Dec}, {"Flags", Num, MSFlags}}},
 	{"Rootfs", "rootfs", "opens the rootfs; paths of the container are resolved below it from here on. With Clone its mounts are cloned (recursively) and the clone attached over it, as pivot_root(2) demands.",
 		[]Arg{{"Path", Str, Dec}, {"Clone", Num, Bool}}},
+	{"OwnFiles", "own-files", "keeps, of the caller's procfs, the directory of the process's own descriptors alone, by which Park reaches the FIFO. What waits in a PID namespace of others then has nothing open that leads to the host.", nil},
 	{"Mount", "mount", "makes a new mount by fsopen(2)/fsmount(2) and attaches it to Target. Attr are MOUNT_ATTR_* flags, Super MS_* flags of the superblock, Propagation MS_* flags. Keep says what a new tmpfs takes over from a directory that it hides: 1 its mode, 2 its owner, 4 its content. Label is the SELinux label of its root.",
 		[]Arg{{"Target", Str, Dec}, {"Type", Str, Dec}, {"Source", Str, Dec}, {"Options", List, Dec}, {"Attr", Num, Attr},
 			{"Super", Num, MSFlags}, {"Propagation", Num, MSFlags}, {"NoSymlinks", Num, Bool}, {"Keep", Num, Dec}, {"Label", Str, Dec}}},

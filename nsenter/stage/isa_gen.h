@@ -9,7 +9,7 @@
 #define PATH_SIZE 512
 #define HEAD_SIZE 2048
 /* A digest of the instruction set: a plan made for another one is refused. */
-#define ISA_VERSION 0xd22c70ceu
+#define ISA_VERSION 0xadd31e57u
 
 enum op {
 	OP_OOM_SCORE = 1,
@@ -25,6 +25,7 @@ enum op {
 	OP_KEYRING,
 	OP_PROPAGATION,
 	OP_ROOTFS,
+	OP_OWN_FILES,
 	OP_MOUNT,
 	OP_MOUNT_ID_MAPPED,
 	OP_BIND,

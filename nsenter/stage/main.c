@@ -111,6 +111,7 @@ static void execute(struct stage *s)
 	case OP_KEYRING: do_keyring(s); return;
 	case OP_PROPAGATION: check(s, "set propagation", sys(mount, 0, str(s, PROPAGATION_PATH), 0, num(s, PROPAGATION_FLAGS), 0)); return;
 	case OP_ROOTFS: do_rootfs(s); return;
+	case OP_OWN_FILES: do_own_files(s); return;
 	case OP_MOUNT: do_mount(s); return;
 	case OP_MOUNT_ID_MAPPED: do_mount_idmapped(s); return;
 	case OP_BIND: do_bind(s); return;
@@ -209,7 +210,7 @@ __attribute__((noreturn, used)) void start(long *stack)
 		sys(write, 2, usage, sizeof(usage) - 1);
 		quit(2);
 	}
-	s.root = s.host_root = s.pty = s.empty = s.ruleset = -1;
+	s.root = s.files = s.host_root = s.pty = s.empty = s.ruleset = -1;
 	/* From here on no other process can look into this one, and nothing is open that davit didn't hand over. */
 	set_dumpable(&s, 0);
 	check(&s, "close_range", sys(close_range, s.sock + 1, ~0U, 0));

@@ -5,6 +5,7 @@
  * look-up, and used as the descriptor that came out of it.
  */
 #include "stage.h"
+#include <asm/statfs.h>
 
 #define PATH_MAX_ 4096
 #define LINKS_MAX 40 /* as many as the kernel follows, path_resolution(7) */
@@ -299,8 +300,25 @@ int reopen(struct stage *s, int fd, u64 flags)
 {
 	char path[32] = "self/fd/";
 
+	if (s->files >= 0)
+		path[0] = 0;
 	num_add(path, sizeof(path), (u64)fd);
-	return (int)sys(openat, s->proc, path, flags | O_CLOEXEC, 0);
+	return (int)sys(openat, s->files >= 0 ? s->files : s->proc, path, flags | O_CLOEXEC, 0);
+}
+
+/*
+ * A detached mount is its own parent: unlike a descriptor of the directory
+ * itself, this one leads to no other file of the procfs. Made here, because it
+ * has to be of this process and of the caller's mounts as the process has them.
+ */
+void do_own_files(struct stage *s)
+{
+	struct statfs st;
+
+	s->files = clone_mount(s, AT_FDCWD_, "/proc/self/fd", 0);
+	check(s, "fstatfs", sys(fstatfs, s->files, &st));
+	if (st.f_type != PROC_MAGIC)
+		fail(s, "/proc is not a procfs", -ENODEV);
 }
 
 /* The path by which calls that take no descriptor reach fd: in the caller's /proc, so only before pivot. */

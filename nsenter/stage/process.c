@@ -170,6 +170,7 @@ static void drop(struct stage *s, int *fd)
 void do_let_go(struct stage *s)
 {
 	drop(s, &s->proc);
+	drop(s, &s->files);
 	drop(s, &s->root);
 	drop(s, &s->host_root);
 	drop(s, &s->pty);
@@ -204,6 +205,9 @@ void do_park(struct stage *s)
 	int fd;
 
 	sys(close, s->sock);
+	/* The wait may be long, and whoever may look into this process would find the host's procfs. */
+	if (s->files >= 0)
+		drop(s, &s->proc);
 	do
 		fd = reopen(s, slot(s, PARK_FIFO), O_WRONLY);
 	while (fd == -EINTR);
@@ -246,8 +250,7 @@ void do_exec(struct stage *s)
 	const char *path = list(s, EXEC_PATHS, &count), *first = path, *denied = 0;
 	const char **argv = vector(s, EXEC_ARGV), **env = vector(s, EXEC_ENV);
 
-	if (s->proc >= 0)
-		do_let_go(s);
+	do_let_go(s);
 	for (; count; count--, path = next(path)) {
 		long ret = sys(execve, path, argv, env);
 

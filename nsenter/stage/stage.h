@@ -50,6 +50,7 @@ struct stage {
 	u32 tokens;          /* bit mask of what davit said it has done */
 	int root;            /* the container's root directory */
 	int proc;            /* the caller's procfs, opened before anything of the container is in view */
+	int files;           /* of the caller's procfs the directory of this process's descriptors, where nothing else shall stay open */
 	int host_root;       /* the caller's root directory, left behind by pivot */
 	int pty;             /* the container's end of its terminal */
 	int empty;           /* the read-only tmpfs that masks directories */
@@ -147,6 +148,7 @@ int make_parent(struct stage *s, const char *path, const char **name);
 int proc_open(struct stage *s, const char *path, u64 flags);
 void write_proc(struct stage *s, const char *path, const char *value);
 int reopen(struct stage *s, int fd, u64 flags);
+void do_own_files(struct stage *s);
 void fd_path(char out[32], int fd);
 u32 file_mode(struct stage *s, int fd, u64 *device);
 
