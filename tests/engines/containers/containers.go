@@ -20,6 +20,9 @@ const (
 // podmanParent is the cgroup that Podman takes for pods of play kube, which can't be given another.
 const podmanParent = "libpod_parent"
 
+// podmanProbe is the one in which Podman sees, as root on version 2, whether swap can be limited.
+const podmanProbe = "podman_probe"
+
 // Tools is a cell with the configuration of these tools.
 type Tools struct {
 	*lab.Cell
@@ -35,7 +38,7 @@ func Prepare(t testing.TB, cgroups lab.Cgroups, rootless bool) *Tools {
 		run = runDir
 		c.addUser()
 	} else {
-		c.removeParent(t)
+		c.removeCgroups(t)
 	}
 	c.Write("storage.conf", fmt.Sprintf("[storage]\ndriver = \"overlay\"\ngraphroot = %q\nrunroot = %q\n", c.Path("storage"), run+"/containers"), 0o644)
 	return c
@@ -122,17 +125,19 @@ func (c *Tools) addUser() {
 	}
 }
 
-// removeParent removes Podman's own cgroup at the end, if it wasn't there before.
-func (c *Tools) removeParent(t testing.TB) {
-	dirs := strings.Fields(c.Must("sh", "-c", "for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do [ ! -e $d/cgroup.procs ] || [ -e $d/"+podmanParent+" ] || echo $d; done"))
-	t.Cleanup(func() {
-		for _, d := range dirs {
-			g := d + "/" + podmanParent
-			if out := c.Run("sh", "-c", "[ ! -e "+g+" ] || find "+g+" -depth -type d -exec rmdir {} +"); out.Code != 0 {
-				t.Error(out)
+// removeCgroups removes what Podman leaves at the top of hierarchies, if it wasn't there before.
+func (c *Tools) removeCgroups(t testing.TB) {
+	const tops = "/sys/fs/cgroup/ /sys/fs/cgroup/*/"
+	for _, name := range []string{podmanParent, podmanProbe} {
+		dirs := strings.Fields(c.Must("sh", "-c", "for d in "+tops+"; do [ ! -e $d/cgroup.procs ] || [ -e $d"+name+" ] || echo $d"+name+"; done"))
+		t.Cleanup(func() {
+			for _, d := range dirs {
+				if out := c.Run("sh", "-c", "[ ! -e "+d+" ] || find "+d+" -depth -type d -exec rmdir {} +"); out.Code != 0 {
+					t.Error(out)
+				}
 			}
-		}
-	})
+		})
+	}
 }
 
 // NoTerminals is the excuse for terminals without root: conmon ends without a
