@@ -129,7 +129,7 @@ func (c *Tools) addUser() {
 func (c *Tools) removeCgroups(t testing.TB) {
 	const tops = "/sys/fs/cgroup/ /sys/fs/cgroup/*/"
 	for _, name := range []string{podmanParent, podmanProbe} {
-		dirs := strings.Fields(c.Must("sh", "-c", "for d in "+tops+"; do [ ! -e $d/cgroup.procs ] || [ -e $d"+name+" ] || echo $d"+name+"; done"))
+		dirs := strings.Fields(c.Must("sh", "-c", "for d in "+tops+"; do [ ! -e $d/cgroup.procs ] || [ -e ${d}"+name+" ] || echo ${d}"+name+"; done"))
 		t.Cleanup(func() {
 			for _, d := range dirs {
 				if out := c.Run("sh", "-c", "[ ! -e "+d+" ] || find "+d+" -depth -type d -exec rmdir {} +"); out.Code != 0 {
