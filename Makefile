@@ -58,6 +58,7 @@ TEST_PACKAGES  := $(RUN_PACKAGES) criu procps dbus-daemon strace iproute2 libcap
 DEBIAN_ROOTFS  ?= /var/tmp/davit-test-cache/bookworm
 ENGINE_PACKAGES := $(RUN_PACKAGES) runc crun iproute2 iptables containerd docker.io podman buildah conmon containernetworking-plugins \
 	slirp4netns fuse-overlayfs uidmap catatonit tini docker-compose
+ENGINES_BUILT   ?= /var/tmp/davit-test-cache/engines
 PACKAGE_PACKAGES := mmdebstrap gzip xz-utils
 BENCH_PACKAGES := $(RUN_PACKAGES) crun runc
 VM_PACKAGES    := mmdebstrap debian-archive-keyring cpio xz-utils e2fsprogs qemu-system-x86
@@ -104,9 +105,10 @@ test: lint davit packages-test  ## everything that this host can run; as root fo
 rootless-test: davit packages-test  ## of make test, what is about ordinary users and user namespaces (as root, which makes them)
 	umask 022 && DAVIT=$(CURDIR)/davit $(GO) test -count=1 -tags $(TAGS) -timeout 15m ./tests/rootless
 
-engines-test: davit packages-engines  ## containerd, Docker, Podman, Buildah with davit as their runtime; as root
+engines-test: davit packages-engines  ## containerd, CRI-O, Docker, Podman, Buildah with davit as their runtime; as root
 	@mkdir -p docs/engines
-	umask 022 && cd tests/engines && $(GO) vet ./... && DAVIT=$(CURDIR)/davit DAVIT_ENGINES_RESULTS=$(CURDIR)/tests/engines/results \
+	umask 022 && tests/engines/built/build.sh $(ENGINES_BUILT)
+	umask 022 && cd tests/engines && $(GO) vet ./... && DAVIT=$(CURDIR)/davit DAVIT_ENGINES_BUILT=$(ENGINES_BUILT) DAVIT_ENGINES_RESULTS=$(CURDIR)/tests/engines/results \
 		$(GO) test -p 1 -count=1 -timeout 60m ./... ; code=$$?; \
 		$(GO) run ./report results >$(CURDIR)/docs/engines/results.md && exit $$code
 

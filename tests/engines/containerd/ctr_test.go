@@ -5,13 +5,16 @@ import (
 	"strings"
 	"testing"
 
+	"davit/tests/engines/kubelet"
 	"davit/tests/engines/lab"
 )
+
+const image = kubelet.Image
 
 func TestCtr(t *testing.T) {
 	for _, cgroups := range []lab.Cgroups{lab.Hybrid, lab.V1, lab.V2} {
 		t.Run(string(cgroups), func(t *testing.T) {
-			e := start(t, cgroups, func(*lab.Cell) string { return `disabled_plugins = ["io.containerd.grpc.v1.cri"]` })
+			e, _ := start(t, debian, cgroups, func(*lab.Cell, release) string { return "" })
 			e.Name += ", ctr"
 			e.Must("ctr", "-n", e.Mark, "image", "import", "--no-unpack=false", e.Image(image, "sh"))
 			e.Scenarios(t, ctrScenarios)

@@ -1,4 +1,4 @@
-package containerd
+package kubelet
 
 import (
 	"encoding/json"

@@ -1,41 +1,15 @@
-package containerd
+package kubelet
 
 import (
-	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
-
-	"davit/tests/engines/lab"
 )
-
-// kubelet does what a kubelet does, for one scenario.
-type kubelet struct {
-	*lab.S
-	cri.RuntimeServiceClient
-	ctx context.Context
-}
-
-// as a kubelet runs a scenario's pods.
-func as(f func(kubelet)) func(*lab.S) {
-	return func(s *lab.S) {
-		conn, err := grpc.NewClient("unix://"+s.Inside("/run/containerd/containerd.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			s.Fatalf("connect to containerd: %v", err)
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), 2*lab.Patience)
-		s.Cleanup(func() {
-			cancel()
-			conn.Close()
-		})
-		f(kubelet{s, cri.NewRuntimeServiceClient(conn), ctx})
-	}
-}
 
 // must takes the answer of a call that has to succeed.
 func must[T any](answer T, err error) func(k kubelet) T {
@@ -62,10 +36,11 @@ func (k kubelet) podOf(runtime string, change ...func(*cri.PodSandboxConfig)) po
 	name := k.ID + "-" + runtime
 	config := &cri.PodSandboxConfig{
 		Metadata:     &cri.PodSandboxMetadata{Name: name, Uid: name, Namespace: "default"},
+		Labels:       map[string]string{"io.kubernetes.pod.name": name, "io.kubernetes.pod.namespace": "default", "io.kubernetes.pod.uid": name},
 		Hostname:     name,
 		LogDirectory: k.Path("logs", name),
 		Linux: &cri.LinuxPodSandboxConfig{
-			CgroupParent: "/" + k.Mark,
+			CgroupParent: k.cgroupParent(),
 			SecurityContext: &cri.LinuxSandboxSecurityContext{
 				NamespaceOptions: &cri.NamespaceOption{Pid: cri.NamespaceMode_CONTAINER},
 			},
@@ -76,6 +51,12 @@ func (k kubelet) podOf(runtime string, change ...func(*cri.PodSandboxConfig)) po
 	}
 	id := must(k.RunPodSandbox(k.ctx, &cri.RunPodSandboxRequest{Config: config, RuntimeHandler: runtime}))(k).PodSandboxId
 	k.Cleanup(func() {
+		// As a kubelet does: left to the sandbox's end, CRI-O waits as long as the call may take.
+		for _, c := range must(k.ListContainers(k.ctx, &cri.ListContainersRequest{Filter: &cri.ContainerFilter{PodSandboxId: id}}))(k).Containers {
+			if c.State == cri.ContainerState_CONTAINER_RUNNING {
+				must(k.StopContainer(k.ctx, &cri.StopContainerRequest{ContainerId: c.Id}))(k)
+			}
+		}
 		must(k.StopPodSandbox(k.ctx, &cri.StopPodSandboxRequest{PodSandboxId: id}))(k)
 		must(k.RemovePodSandbox(k.ctx, &cri.RemovePodSandboxRequest{PodSandboxId: id}))(k)
 	})
@@ -96,11 +77,16 @@ type container struct {
 
 // create makes a container that isn't started yet.
 func (p pod) create(change func(*cri.ContainerConfig), command ...string) container {
+	return must(p.tryCreate(change, command...))(p.kubelet)
+}
+
+func (p pod) tryCreate(change func(*cri.ContainerConfig), command ...string) (container, error) {
 	*p.made++
 	name := fmt.Sprintf("c%d", *p.made)
 	config := &cri.ContainerConfig{
 		Metadata: &cri.ContainerMetadata{Name: name},
-		Image:    &cri.ImageSpec{Image: image},
+		Image:    &cri.ImageSpec{Image: Image, UserSpecifiedImage: Image},
+		Labels:   map[string]string{"io.kubernetes.container.name": name, "io.kubernetes.pod.name": p.config.Metadata.Name, "io.kubernetes.pod.namespace": "default"},
 		Command:  command,
 		LogPath:  name + ".log",
 		Linux: &cri.LinuxContainerConfig{
@@ -114,8 +100,8 @@ func (p pod) create(change func(*cri.ContainerConfig), command ...string) contai
 		change(config)
 	}
 	request := &cri.CreateContainerRequest{PodSandboxId: p.id, Config: config, SandboxConfig: p.config}
-	id := must(p.CreateContainer(p.ctx, request))(p.kubelet).ContainerId
-	return container{p, id, filepath.Join(p.config.LogDirectory, config.LogPath)}
+	answer, err := p.CreateContainer(p.ctx, request)
+	return container{p, answer.GetContainerId(), filepath.Join(p.config.LogDirectory, config.LogPath)}, err
 }
 
 // start makes and starts a container.
@@ -172,11 +158,18 @@ func (c container) out(command ...string) string {
 
 // pid is that of the container's first process, in the cell.
 func (c container) pid() string {
-	for line := range strings.SplitSeq(c.Must("ctr", "-n", "k8s.io", "task", "ls"), "\n") {
-		if f := strings.Fields(line); f[0] == c.id {
-			return f[1]
-		}
+	return pidOf(c.kubelet, must(c.ContainerStatus(c.ctx, &cri.ContainerStatusRequest{ContainerId: c.id, Verbose: true}))(c.kubelet).Info)
+}
+
+// pid is that of the sandbox's first process, in the cell; "0" where there is none.
+func (p pod) pid() string {
+	return pidOf(p.kubelet, must(p.PodSandboxStatus(p.ctx, &cri.PodSandboxStatusRequest{PodSandboxId: p.id, Verbose: true}))(p.kubelet).Info)
+}
+
+func pidOf(k kubelet, info map[string]string) string {
+	var about struct{ Pid int }
+	if err := json.Unmarshal([]byte(info["info"]), &about); err != nil {
+		k.Fatalf("the verbose status %q: %v", info, err)
 	}
-	c.Fatalf("container %s isn't in ctr's list", c.id)
-	return ""
+	return strconv.Itoa(about.Pid)
 }
