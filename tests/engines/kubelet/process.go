@@ -124,6 +124,10 @@ var processScenarios = []scenario{
 		c := p.start(nil, "sleep", "1000")
 		before := c.pid()
 		k.node.Restart()
+		k.Eventually("the engine serves pods again", func() bool {
+			_, err := k.ListPodSandbox(k.ctx, &cri.ListPodSandboxRequest{})
+			return err == nil
+		})
 		k.Equal("pid", c.pid(), before)
 		k.Equal("output", c.out("echo", "still here"), "still here")
 	}},
