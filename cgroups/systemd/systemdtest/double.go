@@ -6,6 +6,7 @@ package systemdtest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -34,6 +35,8 @@ type Double struct {
 	jobs  int
 	noise int
 	close []func()
+
+	journal io.Writer
 }
 
 type unit struct {
@@ -237,6 +240,7 @@ func (d *Double) answer(m *dbus.Message) []*dbus.Message {
 	var body []any
 	if fault.Error == "" {
 		sig, body, err = d.do(m)
+		d.record(m, err)
 	}
 	if err != nil {
 		var r refusal
