@@ -108,6 +108,7 @@ rootless-test: davit packages-test  ## of make test, what is about ordinary user
 engines-test: davit packages-engines  ## containerd, CRI-O, Docker, Podman, Buildah with davit as their runtime; as root
 	@mkdir -p docs/engines
 	umask 022 && tests/engines/built/build.sh $(ENGINES_BUILT)
+	CGO_ENABLED=0 $(GO) build -o $(ENGINES_BUILT)/systemd-double ./tests/systemd/double
 	umask 022 && cd tests/engines && $(GO) vet ./... && DAVIT=$(CURDIR)/davit DAVIT_ENGINES_BUILT=$(ENGINES_BUILT) DAVIT_ENGINES_RESULTS=$(CURDIR)/tests/engines/results \
 		$(GO) test -p 1 -count=1 -timeout 60m ./... ; code=$$?; \
 		$(GO) run ./report results >$(CURDIR)/docs/engines/results.md && exit $$code

@@ -96,11 +96,9 @@ func (d *Double) apply(u *unit) error {
 			if err != nil {
 				continue
 			}
-			_, err = f.WriteString(text)
+			// systemd only warns of what the kernel refuses, as it does a version 1 memory limit above that with swap.
+			_, _ = f.WriteString(text)
 			f.Close()
-			if err != nil && set {
-				return err
-			}
 		}
 	}
 	return nil

@@ -56,10 +56,12 @@ REST`,
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.davit.options]
       BinaryName = DAVIT
+      SystemdCgroup = SYSTEMD
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       BinaryName = RUNC
+      SystemdCgroup = SYSTEMD
 `,
 }
 
@@ -92,9 +94,11 @@ REST`,
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.davit.options]
       BinaryName = DAVIT
+      SystemdCgroup = SYSTEMD
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
       BinaryName = RUNC
+      SystemdCgroup = SYSTEMD
 `,
 }

@@ -49,7 +49,7 @@ func start(t *testing.T, bin string, cgroups lab.Cgroups) *kubelet.Node {
 		// The parent of all pods, and CRI-O's storage mounted on itself.
 		Keeps: []string{"/" + c.Mark, c.Path("storage", "overlay"), "/run/netns"},
 	}
-	return &kubelet.Node{Engine: e, Socket: socket, Restart: func() {
+	return &kubelet.Node{Engine: e, Socket: socket, Scope: "crio", Restart: func() {
 		if err := d.Stop(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}

@@ -28,6 +28,8 @@ type Node struct {
 	*lab.Engine
 	Socket  string // of the interface, as the cell sees it
 	Restart func() // kills the engine below its containers, and starts it again
+	Systemd *Units // of the cgroup driver systemd; nil for cgroupfs
+	Scope   string // what the engine's scopes are called before the container's ID
 	Tidy    func() // removes, after a scenario, what the engine itself forgets, whatever the runtime
 }
 
@@ -49,7 +51,11 @@ type kubelet struct {
 
 // Scenarios runs all that a kubelet does.
 func (n *Node) Scenarios(t *testing.T) {
-	for _, table := range [][]scenario{podScenarios, processScenarios, securityScenarios, handlerScenarios} {
+	tables := [][]scenario{podScenarios, processScenarios, securityScenarios, handlerScenarios}
+	if n.Systemd != nil {
+		tables = append(tables, unitScenarios)
+	}
+	for _, table := range tables {
 		var list []lab.Scenario
 		for _, sc := range table {
 			list = append(list, lab.Scenario{Name: sc.Name, Excuse: sc.Excuse, Beside: sc.Beside, Run: func(s *lab.S) { sc.Run(n.kubelet(s)) }})
@@ -77,4 +83,9 @@ const Bridge = `{"cniVersion": "0.4.0", "name": "bridge", "plugins": [{"type": "
  "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}`
 
 // cgroupParent is that of a pod, as a kubelet names it.
-func (k kubelet) cgroupParent() string { return "/" + k.Mark }
+func (k kubelet) cgroupParent() string {
+	if k.node.Systemd != nil {
+		return "/davitpods.slice/" + k.slice()
+	}
+	return "/" + k.Mark
+}

@@ -34,6 +34,9 @@ func run(group, journal string) error {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
 		return err
 	}
+	if err := os.MkdirAll("/run/systemd/system", 0o755); err != nil { // sd_booted(3) looks for it
+		return err
+	}
 	d := systemdtest.New(hierarchies(), group)
 	d.Record(f)
 	if err := d.Listen(socket); err != nil {
