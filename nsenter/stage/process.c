@@ -161,6 +161,18 @@ static void drop(struct stage *s, int *fd)
 	*fd = -1;
 }
 
+/* What isn't needed for the wait in do_park: all but the way to the FIFO. */
+static void drop_rest(struct stage *s, int fifo)
+{
+	drop(s, &s->root);
+	drop(s, &s->host_root);
+	drop(s, &s->pty);
+	drop(s, &s->empty);
+	for (u32 i = 0; i < s->slots; i++)
+		if (s->slot[i] != fifo)
+			drop(s, &s->slot[i]);
+}
+
 /*
  * Closes all but the conversation and the process's own descriptors. Close-on-exec
  * would be too late: execve(2) itself follows the container's paths, and one
@@ -171,12 +183,8 @@ void do_let_go(struct stage *s)
 {
 	drop(s, &s->proc);
 	drop(s, &s->files);
-	drop(s, &s->root);
-	drop(s, &s->host_root);
-	drop(s, &s->pty);
-	drop(s, &s->empty);
-	while (s->slots)
-		drop(s, &s->slot[--s->slots]);
+	drop_rest(s, -1);
+	s->slots = 0;
 }
 
 void do_look_up(struct stage *s)
@@ -205,9 +213,10 @@ void do_park(struct stage *s)
 	int fd;
 
 	sys(close, s->sock);
-	/* The wait may be long, and whoever may look into this process would find the host's procfs. */
+	/* The wait may be long, and whoever may look into this process would find the host's procfs and cgroups. */
 	if (s->files >= 0)
 		drop(s, &s->proc);
+	drop_rest(s, slot(s, PARK_FIFO));
 	do
 		fd = reopen(s, slot(s, PARK_FIFO), O_WRONLY);
 	while (fd == -EINTR);

@@ -13,7 +13,7 @@ import (
 
 // Between create and start a process waits, for as long as an engine likes. In a PID namespace that it
 // shares, as in a pod, another container may look at its descriptors if it has CAP_SYS_PTRACE. None of
-// them leads to the host's procfs, in which nothing is masked or read-only.
+// them leads to the host's procfs, in which nothing is masked or read-only, or to its cgroups.
 func TestWaitingProcessLeadsNowhere(t *testing.T) {
 	t.Parallel()
 	hunter := sleeper(t, harness.Capabilities("CAP_SYS_PTRACE"))
@@ -25,7 +25,7 @@ func TestWaitingProcessLeadsNowhere(t *testing.T) {
 	[ "$(cat $p/comm)" = davit-stage ] || continue
 	for f in $p/fd/*; do
 		echo "looked at $f"
-		for up in . .. ../.. ../../..; do [ ! -e "$f/$up/%d/stat" ] || echo "out by $(readlink $f)/$up"; done
+		for up in . .. ../.. ../../..; do [ ! -e "$f/$up/%d/stat" ] && [ ! -e "$f/$up/cgroup.procs" ] || echo "out by $(readlink $f)/$up"; done
 	done
 done`, os.Getpid())
 	r := hunter.Davit("exec", hunter.ID, "/bin/sh", "-c", script)
