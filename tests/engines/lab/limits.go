@@ -22,14 +22,20 @@ var (
 	PidsLimit         = Limit{"pids", "pids.max", "pids.max"}
 )
 
+// named is what the cell's cgroups call a controller of version 1.
+func (c Cgroups) named(controller string) string {
+	if c == V2 && controller == "blkio" {
+		return "io"
+	}
+	return controller
+}
+
 // Has tells whether this cell's cgroups have the controller, given by its name in version 1.
 func (c *Cell) Has(controller string) bool {
+	controller = c.Cgroups.named(controller)
 	if c.Cgroups != V2 {
 		_, err := os.Stat(filepath.Join(cgroupRoot, controller))
 		return err == nil
-	}
-	if controller == "blkio" {
-		controller = "io"
 	}
 	text, _ := os.ReadFile(c.Inside(filepath.Join(cgroupRoot, "cgroup.controllers")))
 	return slices.Contains(strings.Fields(string(text)), controller)
@@ -38,7 +44,7 @@ func (c *Cell) Has(controller string) bool {
 // Needs skips the scenario in cgroups without the controller.
 func (s *S) Needs(controller string) {
 	if !s.Has(controller) {
-		s.Skipf("cgroup %s has no %s controller here", s.Cgroups, controller)
+		s.Skipf("cgroup %s has no %s controller here", s.Cgroups, s.Cgroups.named(controller))
 	}
 }
 
