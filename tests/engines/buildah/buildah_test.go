@@ -3,7 +3,6 @@ package buildah
 import (
 	"strings"
 
-	"davit/tests/engines/containers"
 	"davit/tests/engines/lab"
 )
 
@@ -55,7 +54,7 @@ var scenarios = []lab.Scenario{
 		name := b.from(image)
 		b.Equal("output", b.RunWith(strings.NewReader("through a pipe"), b.run(name, nil, "cat")...).Stdout, "through a pipe")
 	})},
-	{Name: "run -t", Excuse: containers.NoTerminals, Run: with(func(b buildah) {
+	{Name: "run -t", Run: with(func(b buildah) {
 		name := b.from(image)
 		term := b.Terminal(33, 77, b.run(name, []string{"-t"}, "sh", "-c", "tty; read x; until stty size | grep -v '^0 0'; do sleep 0.02; done; echo got $x; exit 5")...)
 		b.Shows(term, "/dev/pts/0")

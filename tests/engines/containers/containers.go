@@ -116,6 +116,8 @@ func (c *Tools) addUser() {
 		"chown " + UserID + ":" + UserID + " " + home + " " + c.Path("storage") + " " + runDir,
 		"chmod 700 " + runDir,
 		"chmod 1777 " + c.Path("tmp"),
+		// conmon makes its sockets for terminals in /tmp, wherever TMPDIR is.
+		"if [ $(stat -c %a /tmp) != 1777 ]; then", c.writableTmp(), "fi",
 		// Where no udev is at work slirp4netns may not open it.
 		"[ ! -c /dev/net/tun ] || { mknod -m 666 " + c.Path("tun") + " c 10 200; mount --bind " + c.Path("tun") + " /dev/net/tun; }",
 	}, "\n"))
@@ -123,6 +125,17 @@ func (c *Tools) addUser() {
 		g := "/sys/fs/cgroup" + UserCgroup(c.Cell)
 		c.Must("sh", "-e", "-c", "mkdir -p "+g+"/login; cd "+g+"; chown "+UserID+" . cgroup.procs cgroup.subtree_control cgroup.threads login login/*")
 	}
+}
+
+// writableTmp lays a directory over /tmp that everybody may write to. What's
+// there stays to be seen, and the cell's own directory itself.
+func (c *Tools) writableTmp() string {
+	return strings.Join([]string{
+		"mkdir -p /run/tmp/upper /run/tmp/work /run/tmp/dir", "chmod 1777 /run/tmp/upper",
+		"mount --rbind " + c.Dir + " /run/tmp/dir",
+		"mount -t overlay -o lowerdir=/tmp,upperdir=/run/tmp/upper,workdir=/run/tmp/work overlay /tmp",
+		"mount --rbind /run/tmp/dir " + c.Dir,
+	}, "\n")
 }
 
 // removeCgroups removes what Podman leaves at the top of hierarchies, if it wasn't there before.
@@ -139,7 +152,3 @@ func (c *Tools) removeCgroups(t testing.TB) {
 		})
 	}
 }
-
-// NoTerminals is the excuse for terminals without root: conmon ends without a
-// word there, whatever the runtime.
-const NoTerminals = "no terminals for ordinary users on this machine"

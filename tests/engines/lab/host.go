@@ -51,7 +51,8 @@ func (l listing) diff(now listing) string {
 //     are found by their cell's mark. Cgroups that are gone were another's
 //     too, for nobody can remove one in use;
 //   - it's named as davit's other tests name theirs, or has the mark of another
-//     run of these;
+//     run of these, or as Podman names two of its own that all runs share:
+//     who found none removes it;
 //   - a mount in a temporary directory, but for our own.
 //
 // Processes are known by the mark, in their command line or their cgroup.
@@ -71,8 +72,7 @@ func hostNow() host {
 		}
 	}
 	for _, d := range cgroupDirs("") {
-		foreign := strings.Contains(d, "/davit-test-") || strings.Contains(d, "/davit-engines-") && !strings.Contains(d, marks())
-		if !foreign {
+		if !otherTests(d) {
 			h.add("cgroup", d)
 		}
 	}
@@ -97,6 +97,16 @@ func hostNow() host {
 		h.add("process", fmt.Sprintf("%d %s", pid, cmd))
 	}
 	return h
+}
+
+// otherTests tells whether a cgroup is looked after by other tests.
+func otherTests(cgroup string) bool {
+	for _, name := range []string{"/davit-test-", "/libpod_parent", "/podman_probe"} {
+		if strings.Contains(cgroup, name) {
+			return true
+		}
+	}
+	return strings.Contains(cgroup, "/davit-engines-") && !strings.Contains(cgroup, marks())
 }
 
 // settling is how long differences may last.

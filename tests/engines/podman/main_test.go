@@ -50,9 +50,6 @@ func dialect(e *lab.Engine) *dockercli.Dialect {
 	if d.Rootless {
 		d.Parent = containers.UserCgroup(e.Cell)
 		d.Excuses["network connect and disconnect"] = "Podman 4.3 takes all devices from an ordinary user's container"
-		for _, name := range []string{"run -it", "a terminal's interrupt and window", "attach", "exec -it -u -w -e"} {
-			d.Excuses[name] = containers.NoTerminals
-		}
 		d.Excuses["--ipc host"] = "Podman binds the host's /dev/mqueue for ordinary users, and this machine has none"
 	}
 	return d
