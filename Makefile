@@ -54,7 +54,7 @@ export GOFLAGS += -buildvcs=false
 
 BUILD_PACKAGES := gcc libc6-dev binutils musl-tools pkg-config libseccomp-dev
 RUN_PACKAGES   := busybox-static
-TEST_PACKAGES  := $(RUN_PACKAGES) criu procps dbus-daemon strace iproute2 libcap2-bin uidmap mmdebstrap python3-prometheus-client
+TEST_PACKAGES  := $(RUN_PACKAGES) criu procps dbus-daemon strace iproute2 libcap2-bin uidmap mmdebstrap python3-prometheus-client mandoc zsh fish
 DEBIAN_ROOTFS  ?= /var/tmp/davit-test-cache/bookworm
 ENGINE_PACKAGES := $(RUN_PACKAGES) runc crun iproute2 iptables containerd docker.io podman buildah conmon containernetworking-plugins \
 	slirp4netns fuse-overlayfs uidmap catatonit tini docker-compose
