@@ -86,6 +86,9 @@ func testCompletion(t *testing.T, shell, file, program string, asWords func(line
 	if err := os.WriteFile(script, []byte(completionScript(t, shell)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "setup"), []byte(zshSetup), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var lines, wants []string
 	var input strings.Builder
 	for _, root := range []string{"--root /r ", "--root=/r "} {
@@ -158,14 +161,62 @@ func TestFishCompletion(t *testing.T) {
 		})
 }
 
-// TestZshCompletion leaves zsh's completion system to zsh: it only reads the script.
+// TestZshCompletion types into a zsh on a terminal: its completion system runs nowhere else.
 func TestZshCompletion(t *testing.T) {
-	if _, err := exec.LookPath("zsh"); err != nil {
-		t.Skip("zsh isn't installed")
-	}
-	cmd := exec.Command("zsh", "-f", "-n", "/dev/stdin")
-	cmd.Stdin = strings.NewReader(completionScript(t, "zsh"))
-	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("%v: %s", err, out)
-	}
+	testCompletion(t, "zsh", "_davit", `
+		zmodload zsh/zpty
+		export SCRIPT ANSWERS=$HOME/answers
+		: >$ANSWERS
+		zpty shell zsh -f -i
+		zpty -w shell 'source $HOME/setup'
+		integer asked=0
+		while IFS= read -r line; do
+			zpty -n -w shell "davit ${line%.}"$'\x14'
+			(( ++asked ))
+			# What it shows is thrown away, so that it never waits for a reader.
+			for ((i = 0; i < 1000; i++)); do
+				zpty -r -t shell shown >/dev/null
+				[[ $(grep -c '^\.$' $ANSWERS) -lt $asked ]] || break
+				sleep 0.02
+			done
+		done
+		cat $ANSWERS`,
+		func(line string) string { return line + "." },
+		func(word string) string {
+			if word == "-h" || word == "--help" {
+				return "" // zsh names the flags where no argument can follow
+			}
+			return strings.TrimSuffix(word, "/")
+		})
 }
+
+// zshSetup makes a key write down what zsh proposes: compadd is what proposals go through, zshcompwid(1).
+const zshSetup = `
+PROMPT= RPROMPT=
+autoload -Uz compinit
+fpath=(${SCRIPT:h} $fpath)
+compinit -D -u
+typeset -gaU proposals
+compadd() {
+	local -a hits
+	local before=
+	integer i
+	for ((i = 1; i < $#; i++)); do
+		case $@[i] in
+		(-[OAD]) builtin compadd "$@"; return ;; # asks what matches, proposes nothing
+		(-p) before=$@[i+1] ;;
+		esac
+	done
+	builtin compadd -A hits "$@"
+	proposals+=(${hits/#/$before})
+	builtin compadd "$@"
+}
+answer() {
+	proposals=()
+	zle complete-word
+	print -rl -- $proposals . >>$ANSWERS
+	zle kill-buffer
+}
+zle -N answer
+bindkey '^T' answer
+`
