@@ -62,6 +62,9 @@ var podScenarios = []scenario{
 		k.Equal("sysctls", c.out("cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start", "/proc/sys/kernel/msgmax"), "80\n9000")
 	}},
 	{Name: "two runtime classes side by side", Beside: true, Run: func(k kubelet) {
+		if k.node.Systemd != nil {
+			k.Skipf("runc asks systemd through a message bus, and its double has the private socket only")
+		}
 		for _, runtime := range []string{"davit", "runc"} {
 			p := k.podOf(runtime)
 			c := p.start(nil, "sleep", "1000")
