@@ -46,8 +46,8 @@ func start(t *testing.T, bin string, cgroups lab.Cgroups) *kubelet.Node {
 	e := &lab.Engine{
 		Cell: c, Name: "CRI-O " + version, Log: func() string { return d.Tail() },
 		StateRoots: []string{stateRoot, "/run/davit"},
-		// The parent of all pods, and CRI-O's storage mounted on itself.
-		Keeps: []string{"/" + c.Mark, c.Path("storage", "overlay"), "/run/netns"},
+		// The parent of all pods, CRI-O's storage mounted on itself, and an image that was a volume, which stays mounted until it is removed.
+		Keeps: []string{"/" + c.Mark, c.Path("storage", "overlay"), "/run/netns", "/merged"},
 	}
 	return &kubelet.Node{Engine: e, Socket: socket, Scope: "crio", Restart: func() {
 		if err := d.Stop(syscall.SIGKILL); err != nil {
