@@ -95,7 +95,9 @@ var handlerScenarios = []scenario{
 		k.features()
 		c := k.pod(inUserNamespace).start(nil, "sh", "-c", `trap "exit 42" TERM; touch /tmp/ready; while :; do sleep 0.02; done`)
 		k.Eventually("the trap", func() bool { return c.exec("test", "-e", "/tmp/ready").ExitCode == 0 })
-		s := c.streamExec(&cri.ExecRequest{Cmd: []string{"sh", "-c", "tty; id -u; exit 5"}, Stdin: true, Stdout: true, Tty: true})
+		s := c.streamExec(&cri.ExecRequest{Cmd: []string{"sh", "-c", "tty; id -u; read x; exit 5"}, Stdin: true, Stdout: true, Tty: true})
+		s.expect(channelStdout, "\r\n0\r\n")
+		s.send(channelStdin, "words\n")
 		k.Equal("exit status", s.status(), 5)
 		k.Contains("terminal", s.received(channelStdout), "/dev/pts/", "\r\n0\r\n")
 		if k.Has("memory") {
