@@ -53,7 +53,8 @@ func (l listing) diff(now listing) string {
 //   - it's named as davit's other tests name theirs, or has the mark of another
 //     run of these, or as Podman names two of its own that all runs share:
 //     who found none removes it;
-//   - a mount in a temporary directory, but for our own.
+//   - a mount in a temporary directory, but for our own;
+//   - davit's state of a container of which the bundle isn't in a cell.
 //
 // Processes are known by the mark, in their command line or their cgroup.
 type host struct {
@@ -80,8 +81,9 @@ func hostNow() host {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
 			// davit's cache, and the devices of its other tests.
-			if !strings.HasPrefix(e.Name(), "@") && !strings.HasPrefix(e.Name(), "dvtest") {
-				h.add("file", filepath.Join(dir, e.Name()))
+			path := filepath.Join(dir, e.Name())
+			if !strings.HasPrefix(e.Name(), "@") && !strings.HasPrefix(e.Name(), "dvtest") && !anothers(path) {
+				h.add("file", path)
 			}
 		}
 	}
@@ -97,6 +99,12 @@ func hostNow() host {
 		h.add("process", fmt.Sprintf("%d %s", pid, cmd))
 	}
 	return h
+}
+
+// anothers tells whether a directory is davit's state of a container that no cell has the bundle of.
+func anothers(dir string) bool {
+	state, err := os.ReadFile(filepath.Join(dir, "state.json"))
+	return err == nil && !bytes.Contains(state, []byte(marks()))
 }
 
 // otherTests tells whether a cgroup is looked after by other tests.

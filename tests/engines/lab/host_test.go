@@ -50,6 +50,7 @@ func TestHostFindsLeaks(t *testing.T) {
 		{"a cgroup of a process of ours", "left behind: cgroup ", func(t *testing.T) { join(t, makeCgroup(t), sleeper(t, marks()+"9")) }},
 		{"a process of ours", "left behind: process ", func(t *testing.T) { sleeper(t, marks()+"9") }},
 		{"a mount of ours in a temporary directory", "left behind: mount ", func(t *testing.T) { makeMount(t, marks()+"9") }},
+		{"a container's state", "left behind: file /run/davit/", func(t *testing.T) { makeState(t, "/tmp/"+marks()+"9/bundle") }},
 		{"a mount elsewhere", "left behind: mount ", func(t *testing.T) {
 			dir, err := os.MkdirTemp("/mnt", "lab")
 			if err != nil {
@@ -60,6 +61,7 @@ func TestHostFindsLeaks(t *testing.T) {
 		}},
 	} {
 		t.Run(strings.ReplaceAll(leak.what, " ", "_"), func(t *testing.T) {
+			mount(t, "/run")
 			before := hostNow()
 			leak.make(t)
 			if diff := before.settle(leakPatience); !strings.Contains(diff, leak.told) {
@@ -80,6 +82,7 @@ func TestHostFindsLeaks(t *testing.T) {
 // TestHostKnowsOthers does what others do meanwhile, which is no leak.
 func TestHostKnowsOthers(t *testing.T) {
 	needRoot(t)
+	mount(t, "/run")
 	gone := makeCgroup(t)
 	before := hostNow()
 	join(t, makeCgroup(t), sleeper(t, "1"))
@@ -87,10 +90,21 @@ func TestHostKnowsOthers(t *testing.T) {
 	if err := os.Remove(gone); err != nil {
 		t.Fatal(err)
 	}
+	makeState(t, "/another/bundle")
 	fleeting := makeCgroup(t)
 	time.AfterFunc(time.Second, func() { os.Remove(fleeting) })
 	if diff := before.settle(settling); diff != "" {
 		t.Errorf("another's work is taken for a leak:\n%s", diff)
+	}
+}
+
+// makeState makes what davit's state of a container looks like; /run has to be the test's own.
+func makeState(t *testing.T, bundle string) {
+	if err := os.MkdirAll("/run/davit/labtest", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/run/davit/labtest/state.json", []byte(`{"bundle": "`+bundle+`"}`), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -25,10 +25,11 @@
 //
 // # Scenarios
 //
-// A package for an engine calls [Main] in its TestMain, starts the engine in
-// a cell, and gives a table of [Scenario] to [Engine.Scenarios]. A scenario
-// fails through the methods of [S]; what it makes it also removes. After each,
-// the cell must be as before: mounts, cgroups, davit's state. After all,
+// Those of docker's command line are in package dockercli, for every engine
+// that speaks it. A package for an engine calls [Main] in its TestMain, starts
+// the engine in a cell, and gives a table of [Scenario] to [Engine.Scenarios].
+// A scenario fails through the methods of [S]; what it makes it also removes.
+// After each, the cell must be as before: mounts, cgroups, davit's state. After all,
 // [Main] compares the host with what it was: mounts, cgroups, network
 // namespaces, links, packet filter, sysctls and processes. Whatever is
 // different is a leak unless it shows itself as another's: a cgroup with
@@ -37,7 +38,7 @@
 //
 // A scenario may have an Excuse: words for what this machine refuses to every
 // runtime. It counts only if runc fails in the same scenario too, and the skip
-// then shows both the words and what the engine said of runc.
+// then shows the words and how both failed.
 //
 // Results go to the directory DAVIT_ENGINES_RESULTS, one file for a package, if
 // whole tables were run: with -run, an engine's test in one kind of cgroups
