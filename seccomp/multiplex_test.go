@@ -195,13 +195,23 @@ func TestNoProfileTakesLong(t *testing.T) {
 		"conditions of all calls": many(false), "conditions of each call": many(true),
 		"unknown names": {DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{entry(specs.ActAllow, unknown...)}},
 	} {
-		began := time.Now()
+		began := processorTime(t)
 		_, err := Compile(cfg, Options{})
-		if took := time.Since(began); took > 2*time.Second {
+		if took := processorTime(t) - began; took > 2*time.Second {
 			t.Errorf("%s: %v (%v)", name, took, err)
 		}
 		if (err != nil) != strings.HasPrefix(name, "conditions") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// processorTime is what this process has had of the CPUs: how busy they are otherwise isn't in it.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var use unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &use); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }

@@ -210,7 +210,7 @@ var refusals = []string{
 	"container does not exist", "container with given ID already exists", "container not running", "container not paused", "container paused",
 	"cannot start an already running container", "cannot start a container that has stopped", "cannot start a container in the paused state",
 	"cannot exec in a stopped container", "cannot exec in a paused container", "that is not stopped: ", "container not running or created",
-	"was killed before its exec, by SIGKILL from outside",
+	"was killed before its exec, by SIGKILL from outside", beingCreated,
 }
 
 // Everybody does everything to a few containers at once. What is refused is refused for a status; nothing gets stuck, nothing is left.
