@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"davit/tests/harness"
 )
@@ -342,13 +343,23 @@ func TestNetDevicesKilled(t *testing.T) {
 	host.ip("link add a0 type veth peer name b0")
 	mark := filepath.Join(s.Dir, "mark")
 	s.Edit(harness.Hooks(func(h *specs.Hooks) {
-		h.CreateRuntime = []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "touch " + mark + "; sleep 1000 & exec sleep 1000"}}}
+		h.CreateRuntime = []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "echo $$ >" + mark + "; sleep 1000 & exec sleep 1000"}}}
 	}))
 	s.WriteConfig()
 	c := s.Command("create", "--bundle", s.Bundle, s.ID)
 	c.Begin()
-	harness.Eventually(t, "the hook", func() bool { _, err := os.Stat(mark); return err == nil })
+	hook := 0
+	harness.Eventually(t, "the hook", func() bool {
+		data, err := os.ReadFile(mark)
+		if err == nil {
+			_, err = fmt.Sscan(string(data), &hook)
+		}
+		return err == nil
+	})
 	_ = c.Process.Kill()
 	c.End()
 	s.Delete()
+	if err := unix.Kill(-hook, unix.SIGKILL); err != nil { // it is nobody's any more, and leads a process group
+		t.Error(err)
+	}
 }

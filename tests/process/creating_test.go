@@ -17,13 +17,13 @@ import (
 
 const beingCreated = "container is being created"
 
-// blocked begins to make a container whose hook of a kind waits until release is called.
+// blocked begins to make a container whose hook of a kind waits until release is called, or the test is over.
 func blocked(t *testing.T, kind string, line func(s *harness.Sandbox) []string) (s *harness.Sandbox, c *harness.Cmd, release func()) {
 	t.Helper()
 	s = harness.New(t, harness.Args("/bin/sleep", "1000"))
 	s.WriteFile("/inside-the-container", "", 0o644)
 	reached, released := filepath.Join(s.Dir, "reached"), filepath.Join(s.Dir, "released")
-	add(s, kind, script(s, kind, "echo >"+reached+"; while [ ! -e "+released+" ]; do sleep 0.01; done"))
+	add(s, kind, script(s, kind, "echo >"+reached+"; while [ -e "+reached+" ] && [ ! -e "+released+" ]; do sleep 0.01; done"))
 	s.WriteConfig()
 	c = s.Command(line(s)...)
 	c.Begin()
