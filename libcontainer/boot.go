@@ -39,6 +39,7 @@ type boot struct {
 	made       bool         // the cgroups are made
 	attached   bool         // the process is in them, or is made there
 	hooksBegun bool         // so poststop is due
+	restored   bool         // the process comes from a checkpoint, and not from a stage
 }
 
 // boot makes the container up to its exec. The caller continues with the stage, or closes it.
@@ -351,6 +352,7 @@ func (b *boot) save() error {
 		Annotations: spec.Annotations, CgroupPaths: b.cgroup.Paths(), SystemdCgroup: b.rt.opts.SystemdCgroup, Rootless: b.rt.opts.Rootless,
 		NoPivot: b.opts.NoPivot, NoNewKeyring: b.opts.NoNewKeyring,
 		SharedPID: !b.plan.PrivatePID, NoProcess: spec.Process == nil, StartHooks: hasStartHooks(spec.Hooks), Listener: hasListener(spec),
+		Restored: b.restored,
 	}
 	if b.rdt != nil {
 		b.record.IntelRdtClass, b.record.IntelRdtOwned, b.record.IntelRdtMonitored = b.rdt.Class, b.rdt.Owned, b.rdt.Monitored

@@ -103,13 +103,13 @@ func (c *container) status() specs.ContainerState {
 
 // unfinished tells the status of a container that somebody is making, or was
 // killed while he made it; "" for one that is like others: it is made by now, or
-// its process runs, because it didn't wait for its creator to say so.
+// its process was executed, because it didn't wait for its creator to say so.
 func (c *container) unfinished() specs.ContainerState {
 	stage, err := nsenter.IsStage(c.record.Init.PID)
 	if !c.record.Init.Alive() {
 		return specs.StateStopped
 	}
-	if err == nil && !stage {
+	if err == nil && !stage && !c.record.Restored {
 		return ""
 	}
 	if c.dir.Busy() {

@@ -59,7 +59,7 @@ func (rt *Runtime) Restore(id string, opts *RestoreOptions) (int, error) {
 	}
 	po := ProcessOptions{PIDFile: opts.PIDFile, ConsoleSocket: opts.ConsoleSocket}
 	co := &CreateOptions{ProcessOptions: po, Bundle: opts.Bundle, NoPivot: opts.NoPivot}
-	r := &restore{opts: opts, boot: boot{launch: launch{rt: rt, opts: &co.ProcessOptions, kind: "standard", detach: opts.Detach}, id: id, opts: co}}
+	r := &restore{opts: opts, boot: boot{launch: launch{rt: rt, opts: &co.ProcessOptions, kind: "standard", detach: opts.Detach}, id: id, opts: co, restored: true}}
 	err := r.run()
 	r.finishCRIU()
 	if err == nil {

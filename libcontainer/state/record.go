@@ -70,6 +70,10 @@ type Record struct {
 	// for it without end.
 	Listener bool `json:"listener,omitempty"`
 
+	// Restored: the first process was made from a checkpoint, and not by a stage,
+	// so it doesn't show by its program whether it is in its root yet.
+	Restored bool `json:"restored,omitempty"`
+
 	// NoPivot and NoNewKeyring are the options the container was created with;
 	// restore and exec go by them.
 	NoPivot      bool `json:"noPivot,omitempty"`

@@ -51,12 +51,14 @@ func decodeRecord(d *jsontext.Decoder, v *Record) {
 			d.OptionalBool(&v.StartHooks)
 		case "listener":
 			d.OptionalBool(&v.Listener)
+		case "restored":
+			d.OptionalBool(&v.Restored)
 		case "noPivot":
 			d.OptionalBool(&v.NoPivot)
 		case "noNewKeyring":
 			d.OptionalBool(&v.NoNewKeyring)
 		default:
-			if d.Other("formatVersion ociVersion id bundle rootfs init created annotations cgroupPaths systemdCgroup intelRdtClass intelRdtOwned intelRdtMonitored rootless sharedPID noProcess startHooks listener noPivot noNewKeyring") {
+			if d.Other("formatVersion ociVersion id bundle rootfs init created annotations cgroupPaths systemdCgroup intelRdtClass intelRdtOwned intelRdtMonitored rootless sharedPID noProcess startHooks listener restored noPivot noNewKeyring") {
 				goto again
 			}
 		}
@@ -138,6 +140,10 @@ func encodeRecord(e *jsontext.Encoder, v *Record) {
 	if v.Listener {
 		e.Name("listener")
 		e.Bool(v.Listener)
+	}
+	if v.Restored {
+		e.Name("restored")
+		e.Bool(v.Restored)
 	}
 	if v.NoPivot {
 		e.Name("noPivot")
