@@ -158,12 +158,12 @@ func TestNoProfileTakesLong(t *testing.T) {
 	endless.Syscalls[1].Args = []specs.LinuxSeccompArg{{Index: 0, Value: 1, Op: specs.OpNotEqual}, {Index: 2, Value: 1, Op: specs.OpNotEqual}}
 	var names []string
 	for nr := range uint32(450) {
-		if name := callAt(archNames()[20], nr); name != "" {
+		if name := callAt(specs.ArchX86_64, nr); name != "" {
 			names = append(names, name)
 		}
 	}
 	var unknown []string
-	for i := range 200000 {
+	for i := range 20000 {
 		unknown = append(unknown, fmt.Sprint("call", i))
 	}
 	many := func(different bool) *specs.LinuxSeccomp {
@@ -197,12 +197,14 @@ func TestNoProfileTakesLong(t *testing.T) {
 	} {
 		began := processorTime(t)
 		_, err := Compile(cfg, Options{})
-		if took := processorTime(t) - began; took > 2*time.Second {
+		took := processorTime(t) - began
+		if took > 2*time.Second {
 			t.Errorf("%s: %v (%v)", name, took, err)
 		}
-		if (err != nil) != strings.HasPrefix(name, "conditions") {
+		if large := strings.HasPrefix(name, "conditions"); (err != nil) != large || large && !strings.Contains(err.Error(), "no program has room") && !strings.Contains(err.Error(), "the kernel takes 4096") {
 			t.Errorf("%s: %v", name, err)
 		}
+		t.Logf("%s: %v, %v", name, took, err)
 	}
 }
 

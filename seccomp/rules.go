@@ -22,9 +22,9 @@ type conditional struct {
 }
 
 // maxConditionals bounds the work on a profile, in which a few lines can put
-// thousands of conditions on hundreds of calls. A program has room for some
-// thousand different ones (BPF_MAXINSNS).
-const maxConditionals = 1 << 18
+// thousands of conditions on each of hundreds of calls. A program has room for
+// some thousand different ones (BPF_MAXINSNS).
+const maxConditionals = 1 << 16
 
 // decider finds the decision about a call, and remembers it.
 type decider struct {
