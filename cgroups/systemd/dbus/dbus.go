@@ -284,6 +284,8 @@ func (c *Conn) greetClient() error {
 		switch line = strings.TrimPrefix(line, "\x00"); {
 		case line == "BEGIN":
 			return nil
+		case line == "AUTH": // a client that asks which ways there are
+			answer = "REJECTED EXTERNAL\r\n"
 		case strings.HasPrefix(line, "AUTH EXTERNAL"):
 			answer = "OK 0123456789abcdef0123456789abcdef\r\n"
 		}

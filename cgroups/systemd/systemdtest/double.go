@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +39,31 @@ type Double struct {
 	close []func()
 
 	journal io.Writer
+	peers   map[*peer]bool // on the private socket
+}
+
+// peer is one that a conversation is held with.
+type peer struct {
+	mu sync.Mutex // of what is sent
+	*dbus.Conn
+}
+
+func (p *peer) send(messages ...*dbus.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.Send(messages...)
+}
+
+// tell sends signals to all peers but one.
+func (d *Double) tell(but *peer, signals []*dbus.Message) {
+	d.mu.Lock()
+	others := slices.Collect(maps.Keys(d.peers))
+	d.mu.Unlock()
+	for _, p := range others {
+		if p != but {
+			_ = p.send(signals...) // it may be gone
+		}
+	}
 }
 
 type unit struct {
@@ -58,7 +85,7 @@ type Fault struct {
 // New returns a double that makes its units' cgroups below group in the hierarchies with these
 // mount points; without any it only pretends to.
 func New(hierarchies []string, group string) *Double {
-	return &Double{hierarchies: hierarchies, group: group, units: map[string]*unit{}, spoil: map[string]Fault{}}
+	return &Double{hierarchies: hierarchies, group: group, units: map[string]*unit{}, spoil: map[string]Fault{}, peers: map[*peer]bool{}}
 }
 
 // Spoil lets a method, by its name, go wrong from now on.
@@ -160,7 +187,7 @@ func (d *Double) Listen(path string) error {
 			if err != nil {
 				return
 			}
-			go d.serve(dbus.Accept(peer, time.Now().Add(forever)))
+			go d.servePrivate(dbus.Accept(peer, time.Now().Add(forever)))
 		}
 	}()
 	return nil
@@ -191,11 +218,23 @@ func (d *Double) Join(address string) error {
 			break
 		}
 	}
-	go d.serve(c)
+	go d.serve(&peer{Conn: c})
 	return nil
 }
 
-func (d *Double) serve(c *dbus.Conn) {
+// servePrivate serves a peer that hears of all jobs, as on systemd's private socket.
+func (d *Double) servePrivate(c *dbus.Conn) {
+	p := &peer{Conn: c}
+	d.mu.Lock()
+	d.peers[p] = true
+	d.mu.Unlock()
+	d.serve(p)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.peers, p)
+}
+
+func (d *Double) serve(c *peer) {
 	defer c.Close()
 	for {
 		m, err := c.Receive()
@@ -214,8 +253,11 @@ func (d *Double) serve(c *dbus.Conn) {
 				a.Destination, a.ReplySerial = m.Sender, m.Serial
 			}
 		}
-		if len(answers) > 0 && c.Send(answers...) != nil {
+		if len(answers) > 0 && c.send(answers...) != nil {
 			return
+		}
+		if signals := slices.DeleteFunc(answers, func(a *dbus.Message) bool { return a.Type != dbus.Signal }); len(signals) > 0 {
+			d.tell(c, signals)
 		}
 	}
 }

@@ -21,16 +21,24 @@ func TestCRIO(t *testing.T) {
 		t.Skip("CRI-O isn't there: Debian has no package of it, tests/engines/built makes it")
 	}
 	for _, cgroups := range []lab.Cgroups{lab.Hybrid, lab.V1, lab.V2} {
-		t.Run(string(cgroups), func(t *testing.T) { start(t, bin, cgroups).Scenarios(t) })
+		t.Run(string(cgroups), func(t *testing.T) { start(t, bin, cgroups, false).Scenarios(t) })
 	}
+	t.Run("systemd", func(t *testing.T) { start(t, bin, lab.Hybrid, true).Scenarios(t) })
 }
 
 const socket = "/run/crio/crio.sock"
 
-// start makes a cell and runs CRI-O in it, with images that podman has put in its storage.
-func start(t *testing.T, bin string, cgroups lab.Cgroups) *kubelet.Node {
+// start makes a cell and runs CRI-O in it, with images that podman has put in its storage, and
+// the cgroup manager cgroupfs or systemd.
+func start(t *testing.T, bin string, cgroups lab.Cgroups, systemd bool) *kubelet.Node {
 	c := lab.NewCell(t, cgroups)
-	config := c.Write("crio.conf", configuration(c, bin), 0o644)
+	manager, monitors := "cgroupfs", "pod"
+	n := &kubelet.Node{Socket: socket, Scope: "crio"}
+	if systemd {
+		n.Systemd = kubelet.StartUnits(t, c)
+		manager, monitors = "systemd", "system.slice"
+	}
+	config := c.Write("crio.conf", configuration(c, bin, manager, monitors), 0o644)
 	loadImages(c)
 	run := func() *lab.Daemon {
 		ready := func() bool { return c.Run("test", "-S", socket).Code == 0 }
@@ -49,25 +57,33 @@ func start(t *testing.T, bin string, cgroups lab.Cgroups) *kubelet.Node {
 		// The parent of all pods, CRI-O's storage mounted on itself, and an image that was a volume, which stays mounted until it is removed.
 		Keeps: []string{"/" + c.Mark, c.Path("storage", "overlay"), "/run/netns", "/merged"},
 	}
-	return &kubelet.Node{Engine: e, Socket: socket, Scope: "crio", Restart: func() {
+	if systemd {
+		e.Name += ", systemd cgroups"
+		e.Keeps = append(e.Keeps, "/davitpods.slice", "/system.slice")
+	}
+	n.Engine = e
+	n.Restart = func() {
 		if err := d.Stop(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		c.Must("rm", socket)
 		d = run()
-	}, Tidy: func() {
-		// Of containers that failed, and of those from before a restart; who lives in one stays, and is found.
-		c.Run("sh", "-c", "rmdir /sys/fs/cgroup/"+c.Mark+"/crio-conmon-* /sys/fs/cgroup/*/"+c.Mark+"/crio-conmon-*")
-	}}
+	}
+	n.Tidy = func() {
+		// Those of containers that failed, and of those from before a restart; who lives in one stays, and is found.
+		// A real systemd removes a scope that is empty, its double doesn't.
+		c.Run("sh", "-c", "for h in /sys/fs/cgroup /sys/fs/cgroup/*; do rmdir $h/"+c.Mark+"/crio-conmon-* $h/"+c.Mark+"/system.slice/crio-conmon-*; done")
+	}
+	return n
 }
 
 const stateRoot = "/run/davit-crio"
 
 // configuration is what docs/kubernetes.md tells to write, and what this laboratory needs besides.
-func configuration(c *lab.Cell, bin string) string {
+func configuration(c *lab.Cell, bin, manager, monitors string) string {
 	c.Write("cni/10-bridge.conflist", kubelet.Bridge, 0o644)
 	return strings.NewReplacer(
-		"{dir}", c.Dir, "{socket}", socket, "{bin}", bin, "{pause}", kubelet.PauseImage, "{state}", stateRoot,
+		"{manager}", manager, "{monitors}", monitors, "{dir}", c.Dir, "{socket}", socket, "{bin}", bin, "{pause}", kubelet.PauseImage, "{state}", stateRoot,
 		"{davit}", c.Recorder("davit"), "{runc}", c.Recorder("runc"),
 		"{policy}", c.Write("policy.json", `{"default": [{"type": "insecureAcceptAnything"}]}`, 0o644),
 	).Replace(`
@@ -82,7 +98,7 @@ internal_wipe = false
 [crio.api]
 listen = "{socket}"
 [crio.runtime]
-cgroup_manager = "cgroupfs"
+cgroup_manager = "{manager}"
 default_runtime = "davit"
 apparmor_profile = "unconfined"
 hooks_dir = []
@@ -97,13 +113,13 @@ runtime_path = "{davit}"
 runtime_type = "oci"
 runtime_root = "{state}"
 monitor_path = "/usr/bin/conmon"
-monitor_cgroup = "pod"
+monitor_cgroup = "{monitors}"
 [crio.runtime.runtimes.runc]
 runtime_path = "{runc}"
 runtime_type = "oci"
 runtime_root = "/run/runc-crio"
 monitor_path = "/usr/bin/conmon"
-monitor_cgroup = "pod"
+monitor_cgroup = "{monitors}"
 [crio.image]
 pause_image = "{pause}"
 pause_command = ""
