@@ -73,7 +73,11 @@ func (c *container) dump(spec *specs.Spec, opts *CheckpointOptions) error {
 	if err := opts.probe(w); err != nil {
 		return err
 	}
-	i, err := opts.openImages("dump.log", true)
+	mode := os.FileMode(imagesMode)
+	if hasNamespace(spec, specs.UserNamespace) {
+		mode = imagesModeUser
+	}
+	i, err := opts.openImages("dump.log", mode)
 	if err != nil {
 		return err
 	}

@@ -46,8 +46,15 @@ type images struct {
 	logFile   string // its name
 }
 
-// openImages opens the directories, which a dump makes.
-func (o *CRIUOptions) openImages(logFile string, create bool) (*images, error) {
+// Modes of a directory of images. In a user namespace CRIU looks for images as
+// the container's root, who can reach but not read them.
+const (
+	imagesMode     = 0o700
+	imagesModeUser = 0o711
+)
+
+// openImages opens the directories, which a dump makes with the given mode.
+func (o *CRIUOptions) openImages(logFile string, create os.FileMode) (*images, error) {
 	path := o.ImagePath
 	if path == "" {
 		path = "checkpoint"
@@ -60,7 +67,7 @@ func (o *CRIUOptions) openImages(logFile string, create bool) (*images, error) {
 	at := path
 	if o.WorkPath != "" {
 		at = o.WorkPath
-		if i.work, err = openDirectory("--work-path", at, true); err != nil {
+		if i.work, err = openDirectory("--work-path", at, imagesMode); err != nil {
 			i.close()
 			return nil, err
 		}
@@ -72,9 +79,9 @@ func (o *CRIUOptions) openImages(logFile string, create bool) (*images, error) {
 	return i, nil
 }
 
-func openDirectory(flag, path string, create bool) (int, error) {
-	if create {
-		if err := os.MkdirAll(path, 0o700); err != nil {
+func openDirectory(flag, path string, create os.FileMode) (int, error) {
+	if create != 0 {
+		if err := os.MkdirAll(path, create); err != nil {
 			return -1, fmt.Errorf("%s: %w", flag, err)
 		}
 	}
@@ -107,6 +114,10 @@ func (i *images) explain(err error, w *criu.Worker) error {
 		dir = i.dir
 	}
 	if lines := criu.LastErrors(dir, i.logFile, logLines); len(lines) > 0 {
+		var refused *criu.Error
+		if errors.As(err, &refused) {
+			refused.Message = "" // it is among them, or of less interest than they are
+		}
 		return fmt.Errorf("%w: %s (log file: %s)", err, strings.Join(lines, "; "), i.log)
 	}
 	if out := w.Output(); out != "" {

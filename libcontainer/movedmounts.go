@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -197,4 +198,44 @@ func (r *restore) nodes() []criu.Pair {
 		}
 	}
 	return list
+}
+
+// makeRootReadonly makes a restored process's root mount what root.readonly
+// asks for: CRIU gives it the flags of the mount that it finds.
+func makeRootReadonly(pid int) error {
+	ns, err := unix.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("root.readonly: open the restored mount namespace: %w", err)
+	}
+	defer unix.Close(ns)
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends in the container's mount namespace
+		err := unix.Unshare(unix.CLONE_FS)
+		if err == nil {
+			err = unix.Setns(ns, unix.CLONE_NEWNS)
+		}
+		if err == nil {
+			err = remountReadonly("/")
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		return fmt.Errorf("root.readonly: make the restored root read-only: %w", err)
+	}
+	return nil
+}
+
+func remountReadonly(path string) error {
+	err := unix.MountSetattr(unix.AT_FDCWD, path, 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	if err != unix.ENOSYS { // before Linux 5.12
+		return err
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return err
+	}
+	// These flags of statfs(2) are the numbers of mount(2), which takes away what isn't named.
+	const same = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME | unix.MS_NODIRATIME
+	return unix.Mount("", path, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|uintptr(st.Flags)&same, "")
 }

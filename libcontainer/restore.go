@@ -129,13 +129,17 @@ func (r *restore) checkImages() error {
 	if _, err := needCRIU(); err != nil {
 		return err
 	}
-	i, err := r.opts.openImages("restore.log", false)
+	i, err := r.opts.openImages("restore.log", 0)
 	if err != nil {
 		return err
 	}
 	defer i.close()
 	if err := unix.Faccessat(i.dir, "inventory.img", unix.R_OK, 0); err != nil {
 		return fmt.Errorf("--image-path: there is no checkpoint in %s: inventory.img: %w", i.path, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(i.dir, &st); err == nil && hasNamespace(r.spec, specs.UserNamespace) && st.Mode&0o001 == 0 {
+		return fmt.Errorf("--image-path: %s has mode %#o, and CRIU looks for images as the user namespace's root, too: chmod o+x %s", i.path, st.Mode&0o7777, i.path)
 	}
 	return nil
 }
@@ -237,7 +241,7 @@ func (r *restore) startApart(path string) (*criu.Worker, error) {
 		err := bindRoot(r.bundle.Rootfs)
 		if err == nil {
 			// CRIU mounts in its working directory, which has to be one of its own mount namespace.
-			r.images, err = r.opts.openImages("restore.log", false)
+			r.images, err = r.opts.openImages("restore.log", 0)
 		}
 		if err != nil {
 			done <- result{nil, err}
@@ -306,6 +310,7 @@ func (r *restore) request() error {
 		return err
 	}
 	o.Root, o.EvasiveDevices, o.NotifyScripts, o.RstSibling = r.bundle.Rootfs, true, true, true
+	o.SkipFileModeCheck = true // a standard stream's file needn't have been made by the same caller
 	o.LSMProfile, o.LSMMountContext = r.opts.LSMProfile, r.opts.LSMMountContext
 	if o.ExtMounts, err = r.sources(); err != nil {
 		return err
@@ -402,8 +407,11 @@ func (r *restore) notified(n *criu.Notification) error {
 	for _, fd := range n.Files {
 		unix.Close(fd)
 	}
-	if n.Script == "setup-namespaces" && n.PID > 0 {
+	switch {
+	case n.Script == "setup-namespaces" && n.PID > 0:
 		return r.namespacesMade(n.PID)
+	case n.Script == "post-restore" && r.spec.Root.Readonly: // the processes are there, and don't run yet
+		return makeRootReadonly(n.PID)
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func say(fd int, fill func(*encoder), rights ...int) {
 }
 
 func TestNotifications(t *testing.T) {
-	var answers [][]byte
+	answered := make(chan []byte, 2)
 	w := playing(t, func(fd int) {
 		hear(fd)
 		for _, script := range []string{"setup-namespaces", "orphan-pts-master"} {
@@ -121,7 +121,7 @@ func TestNotifications(t *testing.T) {
 				e.boolean(2, true)
 				e.message(5, func(e *encoder) { e.text(1, script); e.integer(2, 42) })
 			}, 0)
-			answers = append(answers, hear(fd))
+			answered <- hear(fd)
 		}
 		say(fd, func(e *encoder) {
 			e.required(1, int32(Restore))
@@ -148,8 +148,10 @@ func TestNotifications(t *testing.T) {
 	if !slices.Equal(heard, []string{"setup-namespaces", "orphan-pts-master"}) {
 		t.Errorf("heard %q", heard)
 	}
-	if string(answers[0]) != "\x08\x06\x18\x01" || string(answers[1]) != "\x08\x06" {
-		t.Errorf("answered %x", answers)
+	for _, want := range []string{"\x08\x06\x18\x01", "\x08\x06"} {
+		if got := <-answered; string(got) != want {
+			t.Errorf("answered %x, want %x", got, want)
+		}
 	}
 }
 
@@ -210,6 +212,7 @@ func TestLastErrors(t *testing.T) {
 (00.000003) Error (criu/first.c:1): one
 (00.000004)      1: Error (criu/mount.c:12): mnt: two: three
 (00.000005) Error (criu/last.c:9): four
+(00.000006) Error (criu/cr-dump.c:1): Dumping FAILED.
 Error (criu/util.c:656): execvp("x", ...) failed
 `
 	want := []string{"mnt: two: three", "four", `execvp("x", ...) failed`}

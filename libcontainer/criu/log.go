@@ -44,6 +44,9 @@ func lastErrors(log string, max int) []string {
 		if _, message, ok := strings.Cut(line, "): "); ok {
 			line = message
 		}
+		if strings.HasSuffix(line, " FAILED.") { // "Dumping FAILED.", which is known
+			continue
+		}
 		if len(lines) == max {
 			lines = append(lines[:0], lines[1:]...)
 		}

@@ -110,6 +110,8 @@ type Options struct {
 	LSMProfile       string
 	NetworkLock      NetworkLock
 	LSMMountContext  string
+
+	SkipFileModeCheck bool // files may have other permissions than at the dump
 }
 
 // encode is the message in CRIU's wire format.
@@ -140,7 +142,7 @@ func (o *Options) encode(e *encoder) {
 	}{
 		{3, o.LeaveRunning}, {4, o.ExtUnixSk}, {5, o.TCPEstablished}, {6, o.EvasiveDevices}, {7, o.ShellJob}, {8, o.FileLocks},
 		{12, o.NotifyScripts}, {15, o.TrackMem}, {16, o.AutoDedup}, {18, o.LinkRemap}, {24, o.ManageCgroups}, {26, o.RstSibling},
-		{46, o.TCPSkipInFlight}, {48, o.LazyPages}, {50, o.OrphanPtsMaster},
+		{46, o.TCPSkipInFlight}, {48, o.LazyPages}, {50, o.OrphanPtsMaster}, {66, o.SkipFileModeCheck},
 	} {
 		e.boolean(f.field, f.set)
 	}

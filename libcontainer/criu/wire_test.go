@@ -40,7 +40,7 @@ func TestOptionsFields(t *testing.T) {
 		"LogLevel": 9, "LogFile": 10, "PageServer": 11, "NotifyScripts": 12, "Root": 13, "ParentImg": 14, "TrackMem": 15, "AutoDedup": 16,
 		"WorkDirFD": 17, "LinkRemap": 18, "ExtMounts": 23, "ManageCgroups": 24, "CgroupRoots": 25, "RstSibling": 26, "InheritFDs": 27,
 		"CgroupMode": 34, "External": 37, "EmptyNamespaces": 38, "JoinedNamespaces": 39, "FreezeCgroup": 44, "TCPSkipInFlight": 46,
-		"LazyPages": 48, "StatusFD": 49, "OrphanPtsMaster": 50, "ConfigFile": 51, "LSMProfile": 53, "LSMMountContext": 63, "NetworkLock": 64,
+		"LazyPages": 48, "StatusFD": 49, "OrphanPtsMaster": 50, "ConfigFile": 51, "LSMProfile": 53, "LSMMountContext": 63, "NetworkLock": 64, "SkipFileModeCheck": 66,
 	}
 	typ := reflect.TypeFor[Options]()
 	for i := range typ.NumField() {

@@ -44,6 +44,8 @@ func main() {
 		tcp(os.Args[1], args)
 	case "abstract":
 		abstract(args)
+	case "lock":
+		lock(args)
 	default:
 		fatal("unknown command " + os.Args[1])
 	}
@@ -183,6 +185,22 @@ func abstract(names []string) {
 		}
 		outcome(unix.Connect(fd, &unix.SockaddrUnix{Name: "@" + name}))
 		unix.Close(fd)
+	}
+}
+
+// lock takes an exclusive lock on a file (flock(2)) and prints the outcome: lock FILE. With "lock FILE keep" it keeps it until it is killed.
+func lock(args []string) {
+	if len(args) == 0 {
+		fatal("lock FILE [keep]")
+	}
+	fd, err := unix.Open(args[0], unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		fatal("open: " + err.Error())
+	}
+	err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+	outcome(err)
+	for err == nil && len(args) > 1 {
+		time.Sleep(time.Hour)
 	}
 }
 
