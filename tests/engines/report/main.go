@@ -31,7 +31,7 @@ func report(w io.Writer, dir string) error {
 		return err
 	}
 	page := "# Engines on davit\n\n" +
-		"`make engines-test` writes this page: real engines from Debian's packages, started with davit as their runtime.\n" +
+		"`make engines-test` writes this page: real engines, from Debian's packages but for containerd 2 and CRI-O, started with davit as their runtime.\n" +
 		"A scenario passes only if davit made its containers and no other runtime did, and nothing was left of them. A skip because of\n" +
 		"the machine is one that runc shows there as well.\n" +
 		"*hybrid*: version 1 hierarchies beside version 2; *v1*: version 1 alone; *v2*: version 2 alone, with the few controllers that version 1 leaves to it.\n"
