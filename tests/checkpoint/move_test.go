@@ -240,27 +240,6 @@ func TestLocks(t *testing.T) {
 	}
 }
 
-// So do TCP connections.
-func TestConnections(t *testing.T) {
-	needCRIU(t)
-	c := newCounting(t, harness.Shell(`sleep 1000 | nc -l -p 5000 >/data/received & sleep 1
-		(i=0; while :; do i=$((i+1)); echo $i; echo $i >/data/n; sleep 0.1; done) | nc 127.0.0.1 5000`))
-	c.start()
-	c.checkpoint("--tcp-established").Succeeds()
-	at := c.number()
-	c.restore(c.ID, "--tcp-established").Succeeds()
-	c.goesOn(at)
-	harness.Eventually(t, "the connection to carry more", func() bool {
-		lines := strings.Fields(c.read("received"))
-		last := ""
-		if len(lines) > 0 {
-			last = lines[len(lines)-1]
-		}
-		n, _ := strconv.Atoi(last)
-		return n > at+1
-	})
-}
-
 // Nothing is left of a restore that fails, whenever that is.
 func TestFailedRestore(t *testing.T) {
 	needCRIU(t)
