@@ -6,7 +6,9 @@ DESTDIR ?=
 export PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 GO      ?= $(or $(shell command -v go 2>/dev/null),/usr/local/go/bin/go)
 CC      ?= cc
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The release that is being worked towards; a build says behind it how many commits there are, and which is the last.
+RELEASE := 0.9.0
+VERSION ?= $(RELEASE)$(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 && echo "+$$(git rev-list --count HEAD).g$$(git describe --always --exclude '*' --dirty=.dirty)")
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 

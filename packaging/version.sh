@@ -1,9 +1,7 @@
 #!/bin/sh
-# version.sh VERSION: what git describe says, as a version of Debian's kind, deb-version(7).
-# v1.2.3-4-gabcdef is 1.2.3+4.gabcdef; without a tag it is below every version that there will be.
+# version.sh VERSION: the version as one of Debian's kind, deb-version(7), which has no hyphen in a native package's.
 set -eu
-version=$(printf %s "$1" | sed -E 's/^v//; s/-dirty$/+dirty/; s/-([0-9]+)-g/+\1.g/; s/-(rc|beta|alpha)/~\1/; s/-/./g')
-case $version in
-[0-9]*.*) echo "$version" ;;
-*) echo "0~git$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d).$version" ;;
+case $1 in
+[0-9]*) printf '%s\n' "$1" | tr - '~' ;;
+*) echo "VERSION has to begin with a digit: $1" >&2; exit 1 ;;
 esac
