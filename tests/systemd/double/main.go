@@ -20,13 +20,14 @@ func main() {
 	group := flag.String("group", "", "the `cgroup` above all units")
 	journal := flag.String("journal", "", "the `file` to write the calls to")
 	flag.Parse()
-	if err := run(*group, *journal); err != nil {
+	if err := listen(*group, *journal); err != nil {
 		fmt.Fprintln(os.Stderr, "double:", err)
 		os.Exit(1)
 	}
+	select {} // until it is killed
 }
 
-func run(group, journal string) error {
+func listen(group, journal string) error {
 	f, err := os.OpenFile(journal, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -39,10 +40,7 @@ func run(group, journal string) error {
 	}
 	d := systemdtest.New(hierarchies(), group)
 	d.Record(f)
-	if err := d.Listen(socket); err != nil {
-		return err
-	}
-	select {}
+	return d.Listen(socket)
 }
 
 // hierarchies are those that systemd makes the cgroups of units with Delegate=yes in.
