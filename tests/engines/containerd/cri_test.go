@@ -35,6 +35,7 @@ func startCRI(t *testing.T, r release, cgroups lab.Cgroups, systemd bool) *kubel
 	if systemd {
 		e.Name += ", systemd cgroups"
 		e.Keeps = append(e.Keeps, "/davitpods.slice")
+		n.Tidy = func() { kubelet.RemoveSlices(e.Cell) }
 	}
 	e.Must(d.ctr("-n", "k8s.io", "image", "import", e.Image(kubelet.Image, "sh"))...)
 	e.Must(d.ctr("-n", "k8s.io", "image", "import", e.Image(kubelet.PauseImage, kubelet.Pause()...))...)

@@ -73,8 +73,7 @@ func start(t *testing.T, bin string, cgroups lab.Cgroups, systemd bool) *kubelet
 		// Those of containers that failed, and of those from before a restart; who lives in one stays, and is found.
 		// A real systemd removes a scope that is empty, its double doesn't.
 		c.Run("sh", "-c", "for h in /sys/fs/cgroup /sys/fs/cgroup/*; do rmdir $h/"+c.Mark+"/crio-conmon-* $h/"+c.Mark+"/system.slice/crio-conmon-*; done")
-		// Slices that CRI-O itself makes are where systemd's would be, not below the double's cgroup.
-		c.Run("sh", "-c", "find /sys/fs/cgroup -depth -type d -path '*/davitpods.slice*' -not -path '*"+c.Mark+"*' -exec rmdir {} +")
+		kubelet.RemoveSlices(c)
 	}
 	return n
 }

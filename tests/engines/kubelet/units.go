@@ -85,6 +85,12 @@ func (k kubelet) slice() string { return "davitpods-" + k.ID + ".slice" }
 // scope is the unit of a container.
 func (c container) scope() string { return c.node.Scope + "-" + c.id + ".scope" }
 
+// RemoveSlices removes the slices of pods that an engine, or runc, made where those of a real
+// systemd would be, not below the cgroup of its double.
+func RemoveSlices(c *lab.Cell) {
+	c.Run("sh", "-c", "find /sys/fs/cgroup -depth -type d -path '*/davitpods.slice*' -not -path '*"+c.Mark+"*' -exec rmdir {} +")
+}
+
 // unitScenarios are those of a node whose cgroup driver is systemd.
 var unitScenarios = []scenario{
 	{Name: "a container is a scope in the pod's slice", Run: func(k kubelet) {

@@ -117,9 +117,31 @@ func (d *Daemon) Tail() string {
 	return string(text[max(0, len(text)-4000):])
 }
 
-// Stop sends a signal to the daemon, not to what it started, and waits for its end.
+// Stop sends a signal to the daemon, not to what it started, and waits for its end. The error
+// of one that goes on tells what it started, and what a Go program does when it is asked by SIGQUIT.
 func (d *Daemon) Stop(sig syscall.Signal) error {
-	// nsenter waits for the daemon, its only child.
+	if err := d.signal(sig); err != nil {
+		return err
+	}
+	select {
+	case <-d.done:
+		return nil
+	case <-time.After(Patience):
+	}
+	below := descendants(d.cmd.Process.Pid)
+	if err := d.signal(syscall.SIGQUIT); err != nil {
+		return err
+	}
+	select {
+	case <-d.done:
+	case <-time.After(Patience / 10):
+	}
+	text, _ := os.ReadFile(d.Log)
+	return fmt.Errorf("%s doesn't end on %v; below it are %v\n%s", d.Log, sig, below, text[max(0, len(text)-100_000):])
+}
+
+// signal reaches the daemon, for which nsenter, its parent, only waits.
+func (d *Daemon) signal(sig syscall.Signal) error {
 	for pid, p := range processes() {
 		if p.parent == d.cmd.Process.Pid {
 			if err := syscall.Kill(pid, sig); err != nil {
@@ -127,12 +149,7 @@ func (d *Daemon) Stop(sig syscall.Signal) error {
 			}
 		}
 	}
-	select {
-	case <-d.done:
-		return nil
-	case <-time.After(Patience):
-		return fmt.Errorf("%s doesn't end\n%s", d.Log, d.Tail())
-	}
+	return nil
 }
 
 // Wait polls for a condition, for [Patience] at most.
