@@ -77,8 +77,9 @@ var lifeScenarios = []Scenario{
 		c.Eventually("it gives up", func() bool { return c.Inspect("{{.RestartCount}} {{.State.Status}}") == "2 exited" })
 	}},
 	{Name: "restart always", Run: func(c C) {
-		c.Start("--restart", "always", "--", "sleep", "0.1")
-		c.Eventually("two restarts", func() bool { return c.Inspect("{{.RestartCount}}") >= "2" })
+		// The third stays: Podman can't remove what ends between its look and its kill, with any runtime.
+		c.Start("--restart", "always", "--", "sh", "-c", "echo start >>/starts; set -- $(cat /starts); [ $# -lt 3 ] || exec sleep 100")
+		c.Eventually("two restarts", func() bool { return c.Inspect("{{.RestartCount}} {{.State.Status}}") == "2 running" })
 	}},
 	{Name: "healthcheck", Run: func(c C) {
 		interval := "0.2s"
