@@ -9,6 +9,9 @@ import (
 	"davit/tests/engines/lab"
 )
 
+// size prints a terminal's size as soon as ctr has set it, which it does once the process runs.
+const size = "until stty size 2>/dev/null | grep -v '^0 0'; do sleep 0.02; done"
+
 const image = kubelet.Image
 
 func TestCtr(t *testing.T) {
@@ -101,7 +104,7 @@ var ctrScenarios = []lab.Scenario{
 		c.Contains("error", out.Stderr, "permission denied")
 	})},
 	{Name: "run with a terminal", Run: with(func(c ctr) {
-		term := c.Terminal(33, 77, c.run("--rm", "-t", "--", "sh", "-c", "tty; read x; stty size; echo got $x; exit 5")...)
+		term := c.Terminal(33, 77, c.run("--rm", "-t", "--", "sh", "-c", "tty; read x; "+size+"; echo got $x; exit 5")...)
 		c.Eventually("the terminal's name", func() bool { return strings.Contains(term.Output(), "/dev/") })
 		term.Type("words\n")
 		c.Equal("exit status", term.Wait(), 5)
@@ -128,7 +131,7 @@ var ctrScenarios = []lab.Scenario{
 	})},
 	{Name: "exec with a terminal", Run: with(func(c ctr) {
 		c.detached()
-		term := c.Terminal(30, 90, c.exec("-t", "--", "sh", "-c", "tty; read x; stty size; echo got $x; exit 6")...)
+		term := c.Terminal(30, 90, c.exec("-t", "--", "sh", "-c", "tty; read x; "+size+"; echo got $x; exit 6")...)
 		c.Eventually("the terminal's name", func() bool { return strings.Contains(term.Output(), "/dev/") })
 		term.Type("words\n")
 		c.Equal("exit status", term.Wait(), 6)
