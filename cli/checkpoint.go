@@ -50,7 +50,7 @@ func criuFlags(o *libcontainer.CRIUOptions) []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "image-path", Usage: "the images are in `DIR` (default ./checkpoint)", Destination: &o.ImagePath},
 		&urfave.StringFlag{Name: "work-path", Usage: "CRIU writes its log to `DIR` (default that of the images)", Destination: &o.WorkPath},
-		&urfave.BoolFlag{Name: "tcp-established", Usage: "TCP connections go along", Destination: &o.TCPEstablished},
+		&urfave.BoolFlag{Name: "tcp-established", Usage: "ask CRIU to take TCP connections along, which is not proven to work", Destination: &o.TCPEstablished},
 		&urfave.BoolFlag{Name: "ext-unix-sk", Usage: "UNIX sockets may be connected to outside of the container", Destination: &o.ExtUnixSk},
 		&urfave.BoolFlag{Name: "shell-job", Usage: "the container's session and terminal are the caller's", Destination: &o.ShellJob},
 		&urfave.BoolFlag{Name: "file-locks", Usage: "file locks go along", Destination: &o.FileLocks},

@@ -279,7 +279,7 @@ complete -c davit -n "__davit_at update eq 0" -a '(__davit_containers)' -d conta
 
 complete -c davit -n "__davit_flags checkpoint" -l image-path -x -a '(__fish_complete_directories (commandline -ct))' -d 'the images are in DIR (default ./checkpoint)'
 complete -c davit -n "__davit_flags checkpoint" -l work-path -x -a '(__fish_complete_directories (commandline -ct))' -d 'CRIU writes its log to DIR (default that of the images)'
-complete -c davit -n "__davit_flags checkpoint" -l tcp-established -d 'TCP connections go along'
+complete -c davit -n "__davit_flags checkpoint" -l tcp-established -d 'ask CRIU to take TCP connections along, which is not proven to work'
 complete -c davit -n "__davit_flags checkpoint" -l ext-unix-sk -d 'UNIX sockets may be connected to outside of the container'
 complete -c davit -n "__davit_flags checkpoint" -l shell-job -d 'the container\'s session and terminal are the caller\'s'
 complete -c davit -n "__davit_flags checkpoint" -l file-locks -d 'file locks go along'
@@ -299,7 +299,7 @@ complete -c davit -n "__davit_at checkpoint eq 0" -a '(__davit_containers)' -d c
 
 complete -c davit -n "__davit_flags restore" -l image-path -x -a '(__fish_complete_directories (commandline -ct))' -d 'the images are in DIR (default ./checkpoint)'
 complete -c davit -n "__davit_flags restore" -l work-path -x -a '(__fish_complete_directories (commandline -ct))' -d 'CRIU writes its log to DIR (default that of the images)'
-complete -c davit -n "__davit_flags restore" -l tcp-established -d 'TCP connections go along'
+complete -c davit -n "__davit_flags restore" -l tcp-established -d 'ask CRIU to take TCP connections along, which is not proven to work'
 complete -c davit -n "__davit_flags restore" -l ext-unix-sk -d 'UNIX sockets may be connected to outside of the container'
 complete -c davit -n "__davit_flags restore" -l shell-job -d 'the container\'s session and terminal are the caller\'s'
 complete -c davit -n "__davit_flags restore" -l file-locks -d 'file locks go along'
